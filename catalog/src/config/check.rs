@@ -1,0 +1,280 @@
+//! From the configuration as written to one that holds together. Entry: [`server`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::file::{FederationFile, FilesFile, FormatWord, PolicyFile, ServerFile};
+use super::{
+    FederationConfig, LedgerConfig, LogConfig, PolicyConfig, ServerConfig, SourceConfig,
+    SourceFormat, TableConfig, TlsConfig, UsersConfig, keys,
+};
+use crate::document::Document;
+use crate::error::{CatalogError, ConfigProblem, Nearest};
+
+/// Checks what was written and resolves its paths.
+pub(super) fn server(
+    file: ServerFile,
+    document: &Document<'_>,
+    folder: &Path,
+) -> Result<ServerConfig, CatalogError> {
+    let check = Check { document, folder };
+    if let Some(organisation) = &file.organisation {
+        check.name(&["organisation"], organisation)?;
+    }
+    if let Some(key) = file.limits.zero() {
+        return Err(check.problem(&["limits", key], ConfigProblem::Zero));
+    }
+    let config = ServerConfig {
+        organisation: file.organisation,
+        name: file.name,
+        listen: file.listen,
+        contracts: check.path(&file.contracts),
+        tls: TlsConfig {
+            certificate: check.path(&file.tls.certificate),
+            key: check.path(&file.tls.key),
+            authority: file.tls.authority.map(|path| check.path(&path)),
+        },
+        users: UsersConfig {
+            file: check.path(&file.users.file),
+        },
+        log: LogConfig {
+            format: file.log.format,
+            filter: file
+                .log
+                .filter
+                .unwrap_or_else(|| keys::LOG_FILTER.to_owned()),
+        },
+        limits: file.limits,
+        policy: check.policy(file.policy, &file.tables)?,
+        ledger: file.ledger.map(|ledger| LedgerConfig {
+            file: check.path(&ledger.file),
+        }),
+        sources: check.sources(&file.sources)?,
+        tables: check.tables(file.tables)?,
+        federation: file
+            .federation
+            .map(|federation| check.federation(federation))
+            .transpose()?,
+    };
+    check.role(&config)?;
+    Ok(config)
+}
+
+struct Check<'a> {
+    document: &'a Document<'a>,
+    folder: &'a Path,
+}
+
+impl Check<'_> {
+    fn problem(&self, path: &[&str], problem: ConfigProblem) -> CatalogError {
+        CatalogError::Config {
+            file: self.document.file.to_owned(),
+            line: self.document.line_of(path),
+            key: path.join("."),
+            problem,
+        }
+    }
+
+    fn path(&self, path: &Path) -> PathBuf {
+        self.folder.join(path)
+    }
+
+    fn name(&self, path: &[&str], name: &str) -> Result<(), CatalogError> {
+        let mut bytes = name.bytes();
+        let starts = bytes
+            .next()
+            .is_some_and(|b| b.is_ascii_lowercase() || b == b'_');
+        if starts && bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_') {
+            return Ok(());
+        }
+        Err(self.problem(
+            path,
+            ConfigProblem::Name {
+                name: name.to_owned(),
+            },
+        ))
+    }
+
+    fn role(&self, config: &ServerConfig) -> Result<(), CatalogError> {
+        if config.is_node() && config.organisation.is_none() {
+            return Err(self.problem(&["organisation"], ConfigProblem::NodeWithoutOrganisation));
+        }
+        if !config.is_node() && !config.is_coordinator() {
+            return Err(self.problem(&["tables"], ConfigProblem::NoRole));
+        }
+        Ok(())
+    }
+
+    fn policy(
+        &self,
+        policy: PolicyFile,
+        tables: &BTreeMap<String, FilesFile>,
+    ) -> Result<PolicyConfig, CatalogError> {
+        if let Some(table) = policy
+            .tables
+            .keys()
+            .find(|table| !tables.contains_key(*table))
+        {
+            let nearest = Nearest::find(table, tables.keys().map(String::as_str));
+            let problem = ConfigProblem::PolicyWithoutTable {
+                table: table.clone(),
+                nearest,
+            };
+            return Err(self.problem(&["policy", "tables", table], problem));
+        }
+        Ok(PolicyConfig {
+            preset: policy.preset.unwrap_or_else(|| keys::PRESET.to_owned()),
+            k: policy.k,
+            tables: policy.tables,
+        })
+    }
+
+    fn sources(
+        &self,
+        sources: &BTreeMap<String, FilesFile>,
+    ) -> Result<BTreeMap<String, SourceConfig>, CatalogError> {
+        let check = |(name, file): (&String, &FilesFile)| {
+            self.name(&["sources", name], name)?;
+            if file.sql.is_some() {
+                return Err(self.unknown_sql(name));
+            }
+            Ok((name.clone(), self.files("sources", name, file)?))
+        };
+        sources.iter().map(check).collect()
+    }
+
+    /// A source takes all keys of a table but `sql`.
+    fn unknown_sql(&self, name: &str) -> CatalogError {
+        CatalogError::UnknownKey {
+            file: self.document.file.to_owned(),
+            line: self.document.line_of(&["sources", name, "sql"]),
+            key: "sql".to_owned(),
+            nearest: Nearest::find("sql", ["path", "format", "header", "delimiter"]),
+        }
+    }
+
+    fn tables(
+        &self,
+        tables: BTreeMap<String, FilesFile>,
+    ) -> Result<BTreeMap<String, TableConfig>, CatalogError> {
+        let check = |(name, file): (String, FilesFile)| {
+            self.name(&["tables", &name], &name)?;
+            let table = self.table(&name, file)?;
+            Ok((name, table))
+        };
+        tables.into_iter().map(check).collect()
+    }
+
+    fn table(&self, name: &str, mut file: FilesFile) -> Result<TableConfig, CatalogError> {
+        match (file.path.is_some(), file.sql.take()) {
+            (true, None) => Ok(TableConfig::Files(self.files("tables", name, &file)?)),
+            (false, Some(sql)) => {
+                let given = [
+                    ("format", file.format.is_some()),
+                    ("header", file.header.is_some()),
+                    ("delimiter", file.delimiter.is_some()),
+                ];
+                match given.iter().find(|(_, given)| *given) {
+                    Some((key, _)) => {
+                        Err(self.problem(&["tables", name, key], ConfigProblem::OnlyPath))
+                    }
+                    None => Ok(TableConfig::Mapping { sql }),
+                }
+            }
+            (true, Some(_)) | (false, None) => {
+                Err(self.problem(&["tables", name], ConfigProblem::PathOrSql))
+            }
+        }
+    }
+
+    fn files(
+        &self,
+        kind: &str,
+        name: &str,
+        file: &FilesFile,
+    ) -> Result<SourceConfig, CatalogError> {
+        let Some(path) = &file.path else {
+            return Err(CatalogError::MissingKey {
+                file: self.document.file.to_owned(),
+                line: self.document.line_of(&[kind, name]),
+                key: "path".to_owned(),
+            });
+        };
+        let path = self.path(path);
+        let format = file.format.or_else(|| format_of(&path));
+        let format =
+            format.ok_or_else(|| self.problem(&[kind, name, "path"], ConfigProblem::Format))?;
+        Ok(SourceConfig {
+            format: self.format(kind, name, file, format)?,
+            path,
+        })
+    }
+
+    fn format(
+        &self,
+        kind: &str,
+        name: &str,
+        file: &FilesFile,
+        format: FormatWord,
+    ) -> Result<SourceFormat, CatalogError> {
+        let only_csv = |key| self.problem(&[kind, name, key], ConfigProblem::OnlyCsv);
+        match format {
+            FormatWord::Parquet if file.header.is_some() => Err(only_csv("header")),
+            FormatWord::Parquet if file.delimiter.is_some() => Err(only_csv("delimiter")),
+            FormatWord::Parquet => Ok(SourceFormat::Parquet),
+            FormatWord::Csv => Ok(SourceFormat::Csv {
+                header: file.header.unwrap_or(keys::HEADER),
+                delimiter: self.delimiter(kind, name, file.delimiter.as_deref())?,
+            }),
+        }
+    }
+
+    fn delimiter(&self, kind: &str, name: &str, text: Option<&str>) -> Result<u8, CatalogError> {
+        match text.unwrap_or(keys::DELIMITER).as_bytes() {
+            [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\n' | b'\r') => Ok(*byte),
+            _ => Err(self.problem(&[kind, name, "delimiter"], ConfigProblem::Delimiter)),
+        }
+    }
+
+    fn federation(&self, file: FederationFile) -> Result<FederationConfig, CatalogError> {
+        if file.connect_timeout_ms == 0 {
+            return Err(self.problem(&["federation", "connect_timeout_ms"], ConfigProblem::Zero));
+        }
+        let mut seen = BTreeSet::new();
+        for (index, node) in file.nodes.iter().enumerate() {
+            let index = index.to_string();
+            let at = |key| ["federation", "nodes", index.as_str(), key];
+            self.name(&at("organisation"), &node.organisation)?;
+            if !seen.insert(node.organisation.as_str()) {
+                let organisation = node.organisation.clone();
+                let problem = ConfigProblem::DuplicateNode { organisation };
+                return Err(self.problem(&at("organisation"), problem));
+            }
+            if node.url.strip_prefix("https://").is_none_or(str::is_empty) {
+                return Err(self.problem(&at("url"), ConfigProblem::Url));
+            }
+        }
+        Ok(FederationConfig {
+            user: file.user,
+            password_file: self.path(&file.password_file),
+            connect_timeout_ms: file.connect_timeout_ms,
+            nodes: file.nodes,
+        })
+    }
+}
+
+/// The format a path's ending tells; a folder without `format` holds Parquet.
+fn format_of(path: &Path) -> Option<FormatWord> {
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("parquet") => Some(FormatWord::Parquet),
+        Some("csv") => Some(FormatWord::Csv),
+        Some(_) => None,
+        None if path
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().contains('*')) =>
+        {
+            None
+        }
+        None => Some(FormatWord::Parquet),
+    }
+}

@@ -1,0 +1,100 @@
+//! The configuration as written: only shapes and defaults, no checks. Main type: [`ServerFile`].
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::{FederationNode, Limits, LogFormat, TablePolicyConfig, keys};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ServerFile {
+    pub(super) organisation: Option<String>,
+    pub(super) name: Option<String>,
+    #[serde(default = "keys::listen")]
+    pub(super) listen: SocketAddr,
+    #[serde(default = "keys::contracts")]
+    pub(super) contracts: PathBuf,
+    pub(super) tls: TlsFile,
+    pub(super) users: UsersFile,
+    #[serde(default)]
+    pub(super) log: LogFile,
+    #[serde(default)]
+    pub(super) limits: Limits,
+    #[serde(default)]
+    pub(super) policy: PolicyFile,
+    pub(super) ledger: Option<LedgerFile>,
+    #[serde(default)]
+    pub(super) sources: BTreeMap<String, FilesFile>,
+    #[serde(default)]
+    pub(super) tables: BTreeMap<String, FilesFile>,
+    pub(super) federation: Option<FederationFile>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TlsFile {
+    pub(super) certificate: PathBuf,
+    pub(super) key: PathBuf,
+    pub(super) authority: Option<PathBuf>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UsersFile {
+    pub(super) file: PathBuf,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LogFile {
+    #[serde(default)]
+    pub(super) format: LogFormat,
+    pub(super) filter: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PolicyFile {
+    pub(super) preset: Option<String>,
+    pub(super) k: Option<u32>,
+    #[serde(default)]
+    pub(super) tables: BTreeMap<String, TablePolicyConfig>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LedgerFile {
+    pub(super) file: PathBuf,
+}
+
+/// A source or a table. `sql` is for tables only, which the check enforces.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FilesFile {
+    pub(super) path: Option<PathBuf>,
+    pub(super) format: Option<FormatWord>,
+    pub(super) header: Option<bool>,
+    pub(super) delimiter: Option<String>,
+    pub(super) sql: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum FormatWord {
+    Parquet,
+    Csv,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FederationFile {
+    pub(super) user: String,
+    pub(super) password_file: PathBuf,
+    #[serde(default = "keys::connect_timeout_ms")]
+    pub(super) connect_timeout_ms: u64,
+    #[serde(default)]
+    pub(super) nodes: Vec<FederationNode>,
+}

@@ -1,0 +1,208 @@
+//! An organisation's own tables, each under its contract. Main type: [`NodeTables`].
+//!
+//! A table whose data cannot be read or do not fit the contract is [`TableState::Drifted`]: it is
+//! shown with its differences and left out of answers, and the server still starts. The list of
+//! files behind each table is made once, when it is opened.
+
+mod conformance;
+mod direct;
+mod mapped;
+mod table;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use datafusion::catalog::TableProvider;
+use datafusion::execution::SessionState;
+use hedgerow_policies::TableContract;
+use sha2::{Digest, Sha256};
+
+use crate::config::{ServerConfig, SourceConfig, TableConfig};
+use crate::contracts::{Contracts, short_hex};
+use crate::description::{NodeDescription, TableDescription};
+use crate::error::{CatalogError, Nearest};
+use crate::source::{Source, SourceProblem};
+
+/// A table that fits its contract.
+#[derive(Debug, Clone)]
+pub struct NodeTable {
+    /// The contract.
+    pub contract: Arc<TableContract>,
+    /// The rows, with exactly [`visible_schema`](crate::visible_schema).
+    pub provider: Arc<dyn TableProvider>,
+    /// Changes with the data: 16 hexadecimal digits over names, sizes and modification times of
+    /// the files, taken when they were opened.
+    pub epoch: String,
+}
+
+/// Whether a configured table can be asked.
+#[derive(Debug, Clone)]
+pub enum TableState {
+    /// It can.
+    Conforming(NodeTable),
+    /// Its data are missing, unreadable or not as the contract says.
+    Drifted {
+        /// What is different; no data values and no absolute paths.
+        differences: Vec<String>,
+    },
+}
+
+/// All configured tables by contract name.
+#[derive(Debug, Clone, Default)]
+pub struct NodeTables {
+    entries: BTreeMap<String, Entry>,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    state: TableState,
+    contract_version: u32,
+    contract_fingerprint: String,
+}
+
+/// What opening one table yields before its state is known: the provider and its epoch, or what
+/// differs from the contract.
+type Opened = Result<(Arc<dyn TableProvider>, String), Vec<String>>;
+
+impl NodeTables {
+    /// Opens every table of the configuration under its contract.
+    ///
+    /// # Errors
+    /// [`CatalogError::NoContract`] for a table without one. Problems with data are no errors.
+    pub async fn open(
+        config: &ServerConfig,
+        contracts: &Contracts,
+        state: &SessionState,
+    ) -> Result<Self, CatalogError> {
+        let mut tables = Self::default();
+        for (name, table) in &config.tables {
+            let Some(contract) = contracts.get(name) else {
+                let known = contracts.iter().map(|contract| contract.name.as_str());
+                let nearest = Nearest::find(name, known);
+                return Err(CatalogError::NoContract {
+                    name: name.clone(),
+                    nearest,
+                });
+            };
+            let opened = match table {
+                TableConfig::Files(files) => {
+                    direct::open(contract, open_source(files).await?, state)
+                }
+                TableConfig::Mapping { sql } => {
+                    mapped::open(contract, sql, &config.sources, state).await?
+                }
+            };
+            tables.insert(contracts, contract, table_state(contract, opened));
+        }
+        Ok(tables)
+    }
+
+    /// Takes tables that are already there, for in-process nodes.
+    pub fn from_tables(contracts: &Contracts, given: impl IntoIterator<Item = NodeTable>) -> Self {
+        let mut tables = Self::default();
+        for table in given {
+            let contract = Arc::clone(&table.contract);
+            tables.insert(contracts, &contract, TableState::Conforming(table));
+        }
+        tables
+    }
+
+    /// Finds a configured table; `None` when this node does not have it.
+    pub fn get(&self, name: &str) -> Option<&TableState> {
+        self.entries.get(name).map(|entry| &entry.state)
+    }
+
+    /// All configured tables, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &TableState)> {
+        self.entries
+            .iter()
+            .map(|(name, entry)| (name.as_str(), &entry.state))
+    }
+
+    /// What this node tells a coordinator about itself.
+    pub fn describe(&self, config: &ServerConfig) -> NodeDescription {
+        let tables = self
+            .entries
+            .iter()
+            .map(|(name, entry)| entry.describe(name, config));
+        NodeDescription {
+            organisation: config.organisation.clone().unwrap_or_default(),
+            name: config.name.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            tables: tables.collect(),
+        }
+    }
+
+    fn insert(&mut self, contracts: &Contracts, contract: &TableContract, state: TableState) {
+        let entry = Entry {
+            state,
+            contract_version: contract.version,
+            contract_fingerprint: contracts
+                .fingerprint(&contract.name)
+                .unwrap_or_default()
+                .into(),
+        };
+        self.entries.insert(contract.name.clone(), entry);
+    }
+}
+
+impl Entry {
+    fn describe(&self, name: &str, config: &ServerConfig) -> TableDescription {
+        let (conforming, differences, epoch) = match &self.state {
+            TableState::Conforming(table) => (true, Vec::new(), table.epoch.clone()),
+            TableState::Drifted { differences } => (false, differences.clone(), String::new()),
+        };
+        TableDescription {
+            name: name.to_owned(),
+            contract_version: self.contract_version,
+            contract_fingerprint: self.contract_fingerprint.clone(),
+            conforming,
+            differences,
+            preset: config.policy.preset.clone(),
+            k: config.policy.k_for(name),
+            epoch,
+        }
+    }
+}
+
+fn table_state(contract: &Arc<TableContract>, opened: Opened) -> TableState {
+    match opened {
+        Ok((provider, epoch)) => {
+            let contract = Arc::clone(contract);
+            TableState::Conforming(NodeTable {
+                contract,
+                provider,
+                epoch,
+            })
+        }
+        Err(differences) => {
+            tracing::warn!(
+                table = contract.name,
+                ?differences,
+                "table departs from its contract"
+            );
+            TableState::Drifted { differences }
+        }
+    }
+}
+
+/// Opens files away from the async threads.
+async fn open_source(config: &SourceConfig) -> Result<Result<Source, SourceProblem>, CatalogError> {
+    let config = config.clone();
+    let opened = tokio::task::spawn_blocking(move || Source::open(&config)).await;
+    opened.map_err(CatalogError::Internal)
+}
+
+/// Digest over the files of all sources, each under its name.
+fn epoch<'a>(sources: impl IntoIterator<Item = (&'a str, &'a Source)>) -> String {
+    let mut hasher = Sha256::new();
+    for (name, source) in sources {
+        hasher.update(name.as_bytes());
+        hasher.update([0]);
+        source.digest(&mut hasher);
+    }
+    short_hex(&hasher.finalize())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,263 @@
+//! Lowers DataFusion expressions into the closed expressions of a block.
+//!
+//! Exhaustive by refusal: an expression kind without a place in a block is [`NotABlock`].
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::logical_expr::expr::{Between, Case, InList, Like, ScalarFunction};
+use datafusion::logical_expr::{Expr as DfExpr, Operator, Volatility};
+use hedgerow_policies::{BinaryOperator, Expr, Literal, TypeName, UnaryTest};
+
+use super::lower::{NotABlock, OPTIONAL_ORGANISATION};
+
+/// The columns an expression may name: a schema, and what each of its fields stands for.
+pub(crate) struct Names<'a> {
+    pub(crate) schema: &'a DFSchema,
+    pub(crate) columns: &'a [Expr],
+}
+
+type Lowered = Result<Expr, NotABlock>;
+
+impl Names<'_> {
+    /// Lowers one expression.
+    pub(crate) fn lower(&self, expr: &DfExpr) -> Lowered {
+        match expr {
+            DfExpr::Alias(alias) => self.lower(&alias.expr),
+            DfExpr::Column(column) => self
+                .schema
+                .maybe_index_of_column(column)
+                .and_then(|index| self.columns.get(index))
+                .cloned()
+                .ok_or_else(|| NotABlock::new("a column from outside the query block"))
+                .and_then(|expr| match &expr {
+                    Expr::Function { name, .. } if name == OPTIONAL_ORGANISATION => Err(
+                        NotABlock::new("`organisation` of the optional side of an outer join"),
+                    ),
+                    _ => Ok(expr),
+                }),
+            DfExpr::Literal(value, _) => literal(value).map(Expr::Literal),
+            DfExpr::BinaryExpr(binary) => {
+                self.binary(&binary.left, binary.op, &binary.right)
+            }
+            DfExpr::Like(like) => self.like(like),
+            DfExpr::Not(operand) => Ok(Expr::Not(self.boxed(operand)?)),
+            DfExpr::Negative(operand) => Ok(Expr::Negative(self.boxed(operand)?)),
+            DfExpr::IsNull(e) => self.is(e, UnaryTest::Null, false),
+            DfExpr::IsNotNull(e) => self.is(e, UnaryTest::Null, true),
+            DfExpr::IsTrue(e) => self.is(e, UnaryTest::True, false),
+            DfExpr::IsNotTrue(e) => self.is(e, UnaryTest::True, true),
+            DfExpr::IsFalse(e) => self.is(e, UnaryTest::False, false),
+            DfExpr::IsNotFalse(e) => self.is(e, UnaryTest::False, true),
+            DfExpr::IsUnknown(e) => self.is(e, UnaryTest::Unknown, false),
+            DfExpr::IsNotUnknown(e) => self.is(e, UnaryTest::Unknown, true),
+            DfExpr::Between(between) => self.between(between),
+            DfExpr::InList(list) => self.in_list(list),
+            DfExpr::Case(case) => self.case(case),
+            DfExpr::Cast(cast) => self.cast(&cast.expr, cast.field.data_type(), false),
+            DfExpr::TryCast(cast) => self.cast(&cast.expr, cast.field.data_type(), true),
+            DfExpr::ScalarFunction(function) => self.function(function),
+            DfExpr::Exists(_) | DfExpr::InSubquery(_) | DfExpr::ScalarSubquery(_) => {
+                Err(NotABlock::new("a subquery in an expression"))
+            }
+            DfExpr::SimilarTo(_) => Err(NotABlock::new("SIMILAR TO")),
+            DfExpr::WindowFunction(_) => Err(NotABlock::new("a window below an aggregate")),
+            DfExpr::GroupingSet(_) => Err(NotABlock::new("ROLLUP, CUBE or GROUPING SETS")),
+            DfExpr::Placeholder(_) => Err(NotABlock::new("a parameter without a value")),
+            _ => Err(NotABlock::new("an expression of an unknown kind")),
+        }
+    }
+
+    pub(crate) fn lower_all(&self, exprs: &[DfExpr]) -> Result<Vec<Expr>, NotABlock> {
+        exprs.iter().map(|expr| self.lower(expr)).collect()
+    }
+
+    fn boxed(&self, expr: &DfExpr) -> Result<Box<Expr>, NotABlock> {
+        self.lower(expr).map(Box::new)
+    }
+
+    fn optional(&self, expr: Option<&DfExpr>) -> Result<Option<Box<Expr>>, NotABlock> {
+        expr.map(|e| self.boxed(e)).transpose()
+    }
+
+    fn is(&self, operand: &DfExpr, test: UnaryTest, negated: bool) -> Lowered {
+        Ok(Expr::Is { operand: self.boxed(operand)?, test, negated })
+    }
+
+    fn binary(&self, left: &DfExpr, op: Operator, right: &DfExpr) -> Lowered {
+        let (left, right) = (self.lower(left)?, self.lower(right)?);
+        Ok(match op {
+            Operator::And => Expr::And(flat(left, right, |e| match e {
+                Expr::And(list) => Ok(list),
+                other => Err(other),
+            })),
+            Operator::Or => Expr::Or(flat(left, right, |e| match e {
+                Expr::Or(list) => Ok(list),
+                other => Err(other),
+            })),
+            other => Expr::Binary {
+                left: Box::new(left),
+                operator: operator(other)?,
+                right: Box::new(right),
+            },
+        })
+    }
+
+    fn like(&self, like: &Like) -> Lowered {
+        Ok(Expr::Like {
+            operand: self.boxed(&like.expr)?,
+            pattern: self.boxed(&like.pattern)?,
+            escape: like.escape_char,
+            negated: like.negated,
+            case_insensitive: like.case_insensitive,
+        })
+    }
+
+    fn between(&self, between: &Between) -> Lowered {
+        Ok(Expr::Between {
+            operand: self.boxed(&between.expr)?,
+            negated: between.negated,
+            low: self.boxed(&between.low)?,
+            high: self.boxed(&between.high)?,
+        })
+    }
+
+    fn in_list(&self, list: &InList) -> Lowered {
+        Ok(Expr::InList {
+            operand: self.boxed(&list.expr)?,
+            list: self.lower_all(&list.list)?,
+            negated: list.negated,
+        })
+    }
+
+    fn case(&self, case: &Case) -> Lowered {
+        let branches = case
+            .when_then_expr
+            .iter()
+            .map(|(when, then)| Ok((self.lower(when)?, self.lower(then)?)))
+            .collect::<Result<_, NotABlock>>()?;
+        Ok(Expr::Case {
+            operand: self.optional(case.expr.as_deref())?,
+            branches,
+            otherwise: self.optional(case.else_expr.as_deref())?,
+        })
+    }
+
+    fn cast(&self, operand: &DfExpr, to: &DataType, or_null: bool) -> Lowered {
+        let operand = self.lower(operand)?;
+        if let (Expr::Literal(constant), false) = (&operand, or_null)
+            && let Some(folded) = cast_literal(constant, to)
+        {
+            return Ok(Expr::Literal(folded));
+        }
+        Ok(Expr::Cast { operand: Box::new(operand), to: TypeName(plain(to)), or_null })
+    }
+
+    fn function(&self, function: &ScalarFunction) -> Lowered {
+        let name = function.func.name();
+        match function.func.signature().volatility {
+            Volatility::Immutable => {}
+            Volatility::Stable | Volatility::Volatile => {
+                return Err(NotABlock::new(format!(
+                    "`{name}`, which does not give the same answer everywhere"
+                )));
+            }
+        }
+        if name == "arrow_cast"
+            && let [operand, DfExpr::Literal(type_name, _)] = function.args.as_slice()
+        {
+            let to: DataType = type_name
+                .try_as_str()
+                .flatten()
+                .and_then(|text| text.parse().ok())
+                .ok_or_else(|| NotABlock::new("arrow_cast to an unknown type"))?;
+            return self.cast(operand, &to, false);
+        }
+        Ok(Expr::Function { name: name.to_owned(), arguments: self.lower_all(&function.args)? })
+    }
+}
+
+/// Joins two operands of AND or OR into one flat list.
+fn flat(left: Expr, right: Expr, same: fn(Expr) -> Result<Vec<Expr>, Expr>) -> Vec<Expr> {
+    let mut list = same(left).unwrap_or_else(|other| vec![other]);
+    list.extend(same(right).unwrap_or_else(|other| vec![other]));
+    list
+}
+
+fn operator(op: Operator) -> Result<BinaryOperator, NotABlock> {
+    use BinaryOperator as B;
+    Ok(match op {
+        Operator::Eq => B::Equal,
+        Operator::NotEq => B::NotEqual,
+        Operator::Lt => B::Less,
+        Operator::LtEq => B::LessOrEqual,
+        Operator::Gt => B::Greater,
+        Operator::GtEq => B::GreaterOrEqual,
+        Operator::IsDistinctFrom => B::IsDistinctFrom,
+        Operator::IsNotDistinctFrom => B::IsNotDistinctFrom,
+        Operator::Plus => B::Plus,
+        Operator::Minus => B::Minus,
+        Operator::Multiply => B::Multiply,
+        Operator::Divide => B::Divide,
+        Operator::Modulo => B::Modulo,
+        Operator::StringConcat => B::Concat,
+        Operator::RegexMatch => B::RegexMatch,
+        Operator::RegexIMatch => B::RegexIMatch,
+        Operator::RegexNotMatch => B::RegexNotMatch,
+        Operator::RegexNotIMatch => B::RegexNotIMatch,
+        Operator::BitwiseAnd => B::BitwiseAnd,
+        Operator::BitwiseOr => B::BitwiseOr,
+        Operator::BitwiseXor => B::BitwiseXor,
+        Operator::BitwiseShiftLeft => B::ShiftLeft,
+        Operator::BitwiseShiftRight => B::ShiftRight,
+        other => return Err(NotABlock::new(format!("operator `{other}`"))),
+    })
+}
+
+/// View types never cross the wire.
+fn plain(data_type: &DataType) -> DataType {
+    match data_type {
+        DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,
+        other => other.clone(),
+    }
+}
+
+/// The canonical form of a constant: text that casts back to the very same value.
+pub(crate) fn literal(value: &ScalarValue) -> Result<Literal, NotABlock> {
+    let data_type = TypeName(plain(&value.data_type()));
+    if value.is_null() {
+        return Ok(Literal { data_type, text: None });
+    }
+    let unusual = || NotABlock::new("a constant that has no exact text form");
+    let text = match value {
+        ScalarValue::Utf8(Some(text))
+        | ScalarValue::Utf8View(Some(text))
+        | ScalarValue::LargeUtf8(Some(text)) => text.clone(),
+        ScalarValue::Float64(Some(number)) => format!("{number:?}"),
+        ScalarValue::IntervalMonthDayNano(Some(interval)) => interval_text(*interval),
+        other => other
+            .cast_to(&DataType::Utf8)
+            .ok()
+            .and_then(|text| text.try_as_str().flatten().map(str::to_owned))
+            .ok_or_else(unusual)?,
+    };
+    let back = ScalarValue::Utf8(Some(text.clone())).cast_to(&data_type.0).map_err(|_| unusual())?;
+    let same = back == *value || data_type.0 == DataType::Utf8;
+    if same { Ok(Literal { data_type, text: Some(text) }) } else { Err(unusual()) }
+}
+
+/// The value of a canonical constant.
+pub(crate) fn literal_value(literal: &Literal) -> Option<ScalarValue> {
+    match &literal.text {
+        None => ScalarValue::try_new_null(&literal.data_type.0).ok(),
+        Some(text) => ScalarValue::Utf8(Some(text.clone())).cast_to(&literal.data_type.0).ok(),
+    }
+}
+
+fn cast_literal(constant: &Literal, to: &DataType) -> Option<Literal> {
+    literal(&literal_value(constant)?.cast_to(to).ok()?).ok()
+}
+
+fn interval_text(interval: datafusion::arrow::datatypes::IntervalMonthDayNano) -> String {
+    let (months, days, nanoseconds) = (interval.months, interval.days, interval.nanoseconds);
+    format!("{months} months {days} days {nanoseconds} nanoseconds")
+}

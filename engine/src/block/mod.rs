@@ -1,0 +1,19 @@
+//! Blocks and SQL: from a resolved plan into a block, and from a block back into SQL text.
+//!
+//! ```text
+//! resolved plan --lower--> Block --emit--> SQL text --resolve, lower--> Block   (must be equal)
+//! ```
+//! The same code runs at the coordinator, which asks, and at the node, which judges.
+
+mod constant;
+mod emit;
+mod expression;
+mod lower;
+
+pub(crate) use constant::fold_constants;
+pub(crate) use constant::fold_expr;
+pub use emit::emit;
+pub(crate) use emit::emit_expr;
+pub(crate) use expression::Names;
+pub(crate) use lower::canonical;
+pub use lower::{Lowering, NotABlock, ScanTarget, Scope};

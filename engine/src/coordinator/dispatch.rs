@@ -1,0 +1,300 @@
+//! Asks every node its bundle, all at once, and gathers what they release in node order.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use futures::stream::{self, StreamExt, TryStreamExt};
+use hedgerow_policies::{Block, released_schema};
+
+use super::federation::{FAN_OUT_MAX, Federation, KnownNode, Standing, for_organisation};
+use super::place::Placement;
+use super::running::Running;
+use crate::block::emit;
+use crate::channel::{BUNDLE_VERSION, BundleReply, BundleRequest};
+use crate::coverage::{NodeCoverage, NodeOutcome};
+use crate::error::{EngineError, sqlstate};
+
+/// One fragment of a statement, as the coordinator wants it asked.
+#[derive(Debug, Clone)]
+pub(crate) struct FragmentAsk {
+    /// `organisation` not yet substituted.
+    pub(crate) block: Block,
+    pub(crate) placement: Placement,
+    pub(crate) protected: bool,
+    /// Number of key columns.
+    pub(crate) keys: usize,
+    /// Keys and measures as a node's plan yields them.
+    pub(crate) schema: SchemaRef,
+}
+
+/// Columns the coordinator adds to protected fragments: nodes asked and answered, the largest
+/// number of people this node may hide in a group, and the sum of that over all nodes.
+pub(crate) const NODES: &str = "nodes";
+pub(crate) const HIDDEN: &str = "hidden";
+pub(crate) const HIDDEN_ALL: &str = "hidden_all";
+
+impl FragmentAsk {
+    /// What a node sends.
+    pub(crate) fn wire_schema(&self) -> SchemaRef {
+        if self.protected {
+            released_schema(self.schema.fields(), self.keys)
+        } else {
+            Arc::clone(&self.schema)
+        }
+    }
+
+    /// What the merge plan reads.
+    pub(crate) fn gathered_schema(&self) -> SchemaRef {
+        let wire = self.wire_schema();
+        if !self.protected {
+            return wire;
+        }
+        let added = [NODES, HIDDEN, HIDDEN_ALL]
+            .into_iter()
+            .map(|name| Arc::new(Field::new(name, DataType::Int64, true)));
+        Arc::new(Schema::new(wire.fields().iter().cloned().chain(added).collect::<Vec<_>>()))
+    }
+
+    fn tables(&self) -> BTreeSet<&str> {
+        self.block.from.iter().map(|relation| relation.table.as_str()).collect()
+    }
+}
+
+/// The text of a block for one node; `None` where the node need not be asked.
+pub(crate) fn text_for(federation: &Federation, block: &Block, organisation: &str) -> Option<String> {
+    if block.from.iter().filter_map(|r| r.only.as_deref()).any(|only| only != organisation) {
+        return None;
+    }
+    let mut block = for_organisation(block, organisation);
+    let mut possible = true;
+    block.filter.retain(|conjunct| match federation.constant_truth(conjunct) {
+        Some(true) => false,
+        Some(false) => {
+            possible = false;
+            true
+        }
+        None => true,
+    });
+    possible.then(|| emit(&block))
+}
+
+/// What one node is asked: fragment numbers of the statement, and their texts.
+struct NodeBundle<'a> {
+    node: &'a KnownNode,
+    fragments: Vec<(usize, String)>,
+}
+
+/// What one node released: fragment number, threshold, batches.
+type NodeAnswer = Vec<(usize, Option<u32>, Vec<RecordBatch>)>;
+
+/// Gathers all fragments of a running statement: one call per node.
+pub(crate) async fn gather(
+    running: &Running,
+    asks: &[FragmentAsk],
+) -> Result<Vec<Vec<RecordBatch>>, EngineError> {
+    if asks.is_empty() {
+        return Ok(vec![]);
+    }
+    let bundles = bundles(running, asks)?;
+    let answers: Vec<Option<NodeAnswer>> = stream::iter(bundles)
+        .map(|bundle| ask_node(running, asks, bundle))
+        .buffered(FAN_OUT_MAX)
+        .try_collect()
+        .await?;
+    let mut gathered: Vec<Vec<(Option<u32>, Vec<RecordBatch>)>> = vec![vec![]; asks.len()];
+    for (fragment, k, batches) in answers.into_iter().flatten().flatten() {
+        if let Some(parts) = gathered.get_mut(fragment) {
+            parts.push((k, batches));
+        }
+    }
+    asks.iter().zip(gathered).map(|(ask, parts)| with_node_columns(ask, parts)).collect()
+}
+
+/// Decides which node is asked what, and notes those that are left out.
+fn bundles<'a>(
+    running: &'a Running,
+    asks: &[FragmentAsk],
+) -> Result<Vec<NodeBundle<'a>>, EngineError> {
+    let federation = &running.federation;
+    let mut settled: BTreeSet<usize> = BTreeSet::new();
+    let mut serves: BTreeSet<usize> = BTreeSet::new();
+    let mut bundles = vec![];
+    for node in &federation.nodes {
+        let mut fragments = vec![];
+        for (index, ask) in asks.iter().enumerate() {
+            if settled.contains(&index) {
+                continue;
+            }
+            let Some(text) = text_for(federation, &ask.block, node.organisation()) else {
+                running
+                    .coverage
+                    .note(NodeCoverage::new(node.organisation(), NodeOutcome::NotNeeded));
+                continue;
+            };
+            if stands(running, node, ask)? {
+                serves.insert(index);
+                fragments.push((index, text));
+                if ask.placement == Placement::AnyNode {
+                    settled.insert(index);
+                }
+            }
+        }
+        if !fragments.is_empty() {
+            bundles.push(NodeBundle { node, fragments });
+        }
+    }
+    Ok(bundles)
+}
+
+/// Tells whether a node can be asked a fragment; notes it where not.
+fn stands(running: &Running, node: &KnownNode, ask: &FragmentAsk) -> Result<bool, EngineError> {
+    match node.standing(&ask.tables(), &running.federation.contracts) {
+        Standing::Serves => Ok(true),
+        Standing::Absent => Ok(false),
+        Standing::Drifted(difference) => {
+            let mut coverage = NodeCoverage::new(node.organisation(), NodeOutcome::NotConforming);
+            running.coverage.notice(format!(
+                "{} is left out: its table departs from the contract ({difference})",
+                node.organisation()
+            ));
+            coverage.detail = Some(difference);
+            running.coverage.note(coverage);
+            Ok(false)
+        }
+        Standing::Unknown(_) if ask.placement == Placement::AnyNode => Ok(false),
+        Standing::Unknown(error) => {
+            running.left_out(node.organisation(), NodeOutcome::Unavailable, &error)?;
+            Ok(false)
+        }
+    }
+}
+
+async fn ask_node(
+    running: &Running,
+    asks: &[FragmentAsk],
+    bundle: NodeBundle<'_>,
+) -> Result<Option<NodeAnswer>, EngineError> {
+    let organisation = bundle.node.organisation();
+    let (numbers, texts): (Vec<usize>, Vec<String>) = bundle.fragments.into_iter().unzip();
+    let request = request(running, texts);
+    let hash = request.hash();
+    let gathered = match bundle.node.channel.ask(request).await {
+        Ok(reply) => collect(organisation, asks, &numbers, &hash, running, reply).await,
+        Err(error) => Err(EngineError::Node(error)),
+    };
+    match gathered {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) => {
+            let wire = error.external();
+            let outcome = if wire.sqlstate == sqlstate::REFUSED {
+                NodeOutcome::Refused
+            } else {
+                NodeOutcome::Unavailable
+            };
+            if wire.sqlstate == sqlstate::UNAVAILABLE {
+                bundle.node.note_failure(&wire);
+            }
+            running.left_out(organisation, outcome, &wire)?;
+            Ok(None)
+        }
+    }
+}
+
+/// One bundle of a running statement.
+pub(crate) fn request(running: &Running, fragments: Vec<String>) -> BundleRequest {
+    BundleRequest {
+        version: BUNDLE_VERSION,
+        statement_id: running.statement_id.clone(),
+        fragments,
+        statement: running.statement.clone(),
+        user: running.user.clone(),
+        purpose: running.purpose.clone(),
+        user_token: None,
+        client_signature: None,
+    }
+}
+
+async fn collect(
+    organisation: &str,
+    asks: &[FragmentAsk],
+    numbers: &[usize],
+    hash: &str,
+    running: &Running,
+    reply: BundleReply,
+) -> Result<NodeAnswer, EngineError> {
+    let bad = |what: &str| EngineError::BadAnswer {
+        organisation: organisation.to_owned(),
+        what: what.to_owned(),
+    };
+    let BundleReply { header, schemas, mut batches } = reply;
+    if header.organisation != organisation {
+        return Err(bad("it signs as another organisation"));
+    }
+    if header.bundle_hash != hash
+        || header.fragments.len() != numbers.len()
+        || schemas.len() != numbers.len()
+    {
+        return Err(bad("it answers another bundle"));
+    }
+    let mut answer: NodeAnswer = vec![];
+    for ((number, schema), said) in numbers.iter().zip(&schemas).zip(&header.fragments) {
+        let ask = asks.get(*number).ok_or_else(|| bad("it answers an unknown fragment"))?;
+        if !same_types(&ask.wire_schema(), schema) || said.k.is_some() != ask.protected {
+            return Err(bad("its columns have other types"));
+        }
+        answer.push((*number, said.k, vec![]));
+    }
+    while let Some((index, batch)) = batches.try_next().await? {
+        let (number, _, parts) =
+            answer.get_mut(index).ok_or_else(|| bad("it answers an unknown fragment"))?;
+        let expected = asks.get(*number).map(FragmentAsk::wire_schema);
+        let columns = batch.columns().to_vec();
+        let options = datafusion::arrow::array::RecordBatchOptions::new()
+            .with_row_count(Some(batch.num_rows()));
+        let named = expected
+            .and_then(|schema| RecordBatch::try_new_with_options(schema, columns, &options).ok())
+            .ok_or_else(|| bad("its batches do not fit their schema"))?;
+        parts.push(named);
+    }
+    running.coverage.answered(&header);
+    Ok(answer)
+}
+
+fn same_types(expected: &Schema, given: &Schema) -> bool {
+    expected.fields().len() == given.fields().len()
+        && expected
+            .fields()
+            .iter()
+            .zip(given.fields())
+            .all(|(a, b)| a.data_type() == b.data_type())
+}
+
+/// Adds [`NODES`], [`HIDDEN`] and [`HIDDEN_ALL`] to the batches of a protected fragment.
+fn with_node_columns(
+    ask: &FragmentAsk,
+    parts: Vec<(Option<u32>, Vec<RecordBatch>)>,
+) -> Result<Vec<RecordBatch>, EngineError> {
+    if !ask.protected {
+        return Ok(parts.into_iter().flat_map(|(_, batches)| batches).collect());
+    }
+    let hidden = |k: Option<u32>| i64::from(k.unwrap_or(1)) - 1;
+    let nodes = i64::try_from(parts.len()).unwrap_or(i64::MAX);
+    let hidden_all: i64 = parts.iter().map(|(k, _)| hidden(*k)).sum();
+    let schema = ask.gathered_schema();
+    let mut all = vec![];
+    for (k, batches) in parts {
+        for batch in batches {
+            let constant = |value: i64| -> ArrayRef {
+                Arc::new(Int64Array::from_value(value, batch.num_rows()))
+            };
+            let mut columns = batch.columns().to_vec();
+            columns.extend([constant(nodes), constant(hidden(k)), constant(hidden_all)]);
+            let batch = RecordBatch::try_new(Arc::clone(&schema), columns)
+                .map_err(|e| EngineError::internal("adding node columns", e))?;
+            all.push(batch);
+        }
+    }
+    Ok(all)
+}

@@ -1,0 +1,286 @@
+//! [`Federation`]: the coordinator's view of its nodes and of what each of them serves.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::{Duration, Instant};
+
+use datafusion::catalog::{
+    CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider,
+};
+use datafusion::datasource::empty::EmptyTable;
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::TableScan;
+use futures::FutureExt;
+use futures::stream::{self, StreamExt};
+use hedgerow_catalog::{Contracts, NodeDescription, visible_schema};
+use hedgerow_policies::{Block, Expr, Literal, Output};
+
+use crate::block::{Lowering, NotABlock, ScanTarget, emit};
+use crate::channel::NodeChannel;
+use crate::dialect::{session_config, state_builder};
+use crate::error::{EngineError, WireError};
+use crate::parse::{parse_query, resolve};
+
+/// How long a node that could not be reached is left alone before it is described again.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+/// How long a description is believed before it is asked for again.
+const STALE_AFTER: Duration = Duration::from_secs(30);
+/// How many nodes are asked at once.
+pub(crate) const FAN_OUT_MAX: usize = 64;
+
+const CATALOG: &str = "node";
+const SCHEMA: &str = "tables";
+
+/// One node as the coordinator knows it.
+#[derive(Debug)]
+pub(crate) struct KnownNode {
+    pub(crate) channel: Arc<dyn NodeChannel>,
+    state: RwLock<NodeState>,
+}
+
+#[derive(Debug, Clone)]
+struct NodeState {
+    description: Option<Arc<NodeDescription>>,
+    error: Option<WireError>,
+    asked_at: Option<Instant>,
+}
+
+/// How a node stands to the tables of a question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It serves them all, by our contracts.
+    Serves,
+    /// It serves one of them, but not by our contract: the difference.
+    Drifted(String),
+    /// It does not serve them.
+    Absent,
+    /// It has not been reached, so what it serves is not known.
+    Unknown(WireError),
+}
+
+/// The coordinator's view of its nodes.
+#[derive(Debug)]
+pub(crate) struct Federation {
+    pub(crate) contracts: Contracts,
+    pub(crate) nodes: Vec<KnownNode>,
+    /// Reads fragments as a node would: contract tables without `organisation`.
+    fragment_state: SessionState,
+    proved: Mutex<BTreeSet<String>>,
+}
+
+impl KnownNode {
+    pub(crate) fn organisation(&self) -> &str {
+        self.channel.organisation()
+    }
+
+    fn state(&self) -> NodeState {
+        match self.state.read() {
+            Ok(state) => state.clone(),
+            Err(poisoned) => poisoned.into_inner().clone(),
+        }
+    }
+
+    pub(crate) fn description(&self) -> Option<Arc<NodeDescription>> {
+        self.state().description
+    }
+
+    pub(crate) fn last_error(&self) -> Option<WireError> {
+        self.state().error
+    }
+
+    fn set(&self, state: NodeState) {
+        match self.state.write() {
+            Ok(mut old) => *old = state,
+            Err(poisoned) => *poisoned.into_inner() = state,
+        }
+    }
+
+    async fn refresh(&self) {
+        let state = self.state();
+        let age = state.asked_at.map(|at| at.elapsed());
+        let wait = if state.description.is_some() { STALE_AFTER } else { RETRY_AFTER };
+        if age.is_some_and(|age| age < wait) {
+            return;
+        }
+        let asked_at = Some(Instant::now());
+        match self.channel.describe().await {
+            Ok(description) => self.set(NodeState {
+                description: Some(Arc::new(description)),
+                error: None,
+                asked_at,
+            }),
+            Err(error) => self.set(NodeState {
+                description: None,
+                error: Some(error),
+                asked_at,
+            }),
+        }
+    }
+
+    /// Notes that the node failed, so that it is described anew before it is believed again.
+    pub(crate) fn note_failure(&self, error: &WireError) {
+        let mut state = self.state();
+        state.error = Some(error.clone());
+        state.description = None;
+        state.asked_at = None;
+        self.set(state);
+    }
+
+    pub(crate) fn standing(&self, tables: &BTreeSet<&str>, contracts: &Contracts) -> Standing {
+        let state = self.state();
+        let Some(description) = state.description else {
+            let error = state.error.unwrap_or_else(|| WireError {
+                sqlstate: crate::error::sqlstate::UNAVAILABLE.to_owned(),
+                rule: None,
+                message: format!("node `{}` has not been reached", self.organisation()),
+                hint: None,
+                organisation: Some(self.organisation().to_owned()),
+            });
+            return Standing::Unknown(error);
+        };
+        for name in tables {
+            let Some(table) = description.tables.iter().find(|table| table.name == *name) else {
+                return Standing::Absent;
+            };
+            if !table.conforming {
+                return Standing::Drifted(format!("`{name}`: {}", table.differences.join("; ")));
+            }
+            if contracts.fingerprint(name) != Some(table.contract_fingerprint.as_str()) {
+                let ours = contracts.get(name).map_or(0, |contract| contract.version);
+                return Standing::Drifted(format!(
+                    "`{name}`: the node holds another contract (version {}, ours is {ours})",
+                    table.contract_version
+                ));
+            }
+        }
+        Standing::Serves
+    }
+}
+
+impl Federation {
+    pub(crate) fn new(
+        contracts: Contracts,
+        channels: Vec<Arc<dyn NodeChannel>>,
+    ) -> Result<Self, EngineError> {
+        let internal = |e| EngineError::internal("registering contract tables", e);
+        let state =
+            state_builder(session_config(1).with_default_catalog_and_schema(CATALOG, SCHEMA)).build();
+        let schema = MemorySchemaProvider::new();
+        for contract in contracts.iter() {
+            let table = Arc::new(EmptyTable::new(visible_schema(contract)));
+            schema.register_table(contract.name.clone(), table).map_err(internal)?;
+        }
+        let catalog = MemoryCatalogProvider::new();
+        catalog.register_schema(SCHEMA, Arc::new(schema)).map_err(internal)?;
+        state.catalog_list().register_catalog(CATALOG.to_owned(), Arc::new(catalog));
+        let nodes = channels
+            .into_iter()
+            .map(|channel| KnownNode {
+                channel,
+                state: RwLock::new(NodeState { description: None, error: None, asked_at: None }),
+            })
+            .collect();
+        Ok(Self { contracts, nodes, fragment_state: state, proved: Mutex::default() })
+    }
+
+    /// Asks nodes whose description is missing or stale what they serve.
+    pub(crate) async fn refresh(&self) {
+        stream::iter(&self.nodes)
+            .for_each_concurrent(FAN_OUT_MAX, |node| node.refresh())
+            .await;
+    }
+
+    /// Proves that a block's text reads back as the same block, as a node would read it.
+    ///
+    /// Returns the schema of the block's output. Each text is proved once.
+    pub(crate) fn prove(
+        &self,
+        block: &Block,
+    ) -> Result<datafusion::arrow::datatypes::SchemaRef, NotABlock> {
+        let sample = for_organisation(block, "organisation");
+        let text = emit(&sample);
+        let doubtful = || NotABlock::new("an expression whose text does not read back the same");
+        let plan = async {
+            let statement = parse_query(&text, usize::MAX)?;
+            resolve(&self.fragment_state, statement).await
+        };
+        // Every table is at hand, so resolution never waits.
+        let plan = plan.now_or_never().and_then(Result::ok).ok_or_else(doubtful)?;
+        let schema = Arc::clone(plan.schema().inner());
+        let known = self.proved.lock().is_ok_and(|proved| proved.contains(&text));
+        if known {
+            return Ok(schema);
+        }
+        let target = |scan: &TableScan| {
+            Some(ScanTarget { table: scan.table_name.table().to_owned(), only: None })
+        };
+        let unnamed = without_organisation(&sample);
+        if Lowering::new(&target).fragment(&plan).as_ref() != Ok(&unnamed) {
+            return Err(doubtful());
+        }
+        if let Ok(mut proved) = self.proved.lock() {
+            if proved.len() >= PROVED_MAX {
+                proved.clear();
+            }
+            proved.insert(text);
+        }
+        Ok(schema)
+    }
+
+    /// Evaluates a constant condition; `None` where it is not constant.
+    pub(crate) fn constant_truth(&self, condition: &Expr) -> Option<bool> {
+        if !condition.relations().is_empty() {
+            return None;
+        }
+        let text = crate::block::emit_expr(condition);
+        let expr = self
+            .fragment_state
+            .create_logical_expr(&text, &datafusion::common::DFSchema::empty())
+            .ok()?;
+        let folded = crate::block::fold_expr(expr, &self.fragment_state)?;
+        match folded {
+            datafusion::common::ScalarValue::Boolean(truth) => Some(truth == Some(true)),
+            value if value.is_null() => Some(false),
+            _ => None,
+        }
+    }
+}
+
+/// How many proved texts are remembered.
+const PROVED_MAX: usize = 10_000;
+
+/// The block as one node is asked it: `organisation` is the node's own id, a constant.
+pub(crate) fn for_organisation(block: &Block, organisation: &str) -> Block {
+    let constant = Expr::Literal(Literal::utf8(organisation));
+    let mut block = block.clone().map(&|expr| match expr {
+        Expr::Organisation { .. } => constant.clone(),
+        other => other,
+    });
+    block.filter = crate::block::canonical(block.filter);
+    for relation in &mut block.from {
+        if let hedgerow_policies::Join::Left(on) = &mut relation.join {
+            *on = crate::block::canonical(std::mem::take(on));
+        }
+    }
+    without_organisation(&block)
+}
+
+/// The block without the organisations its tables were named in: a node has one schema.
+fn without_organisation(block: &Block) -> Block {
+    let mut block = block.clone();
+    for relation in &mut block.from {
+        relation.only = None;
+    }
+    block
+}
+
+/// Tells whether each group of the block is whole at one node.
+pub(crate) fn groups_are_whole(block: &Block) -> bool {
+    match &block.output {
+        Output::Groups { keys, .. } => {
+            keys.iter().any(|key| matches!(key, Expr::Organisation { .. }))
+                || (!keys.is_empty() && block.from.iter().any(|r| r.only.is_some()))
+        }
+        Output::Rows { .. } => true,
+    }
+}

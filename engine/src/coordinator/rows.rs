@@ -1,0 +1,340 @@
+//! Open tables as ordinary table providers: rows with filter, projection and limit pushed down.
+//!
+//! A scan of a protected table is an error, whatever plan it stands in.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::Session;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{Result, ToDFSchema, internal_err};
+use datafusion::datasource::{TableProvider, TableType};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::{Expr as DfExpr, TableProviderFilterPushDown};
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
+};
+use futures::stream::{StreamExt, TryStreamExt};
+use hedgerow_catalog::shared_schema;
+use hedgerow_policies::{Block, Expr, Join, Literal, Output, Relation, TableContract};
+
+use super::dispatch::{FragmentAsk, request, text_for};
+use super::federation::{Federation, Standing};
+use super::place::Placement;
+use super::running::Running;
+use crate::block::{Names, NotABlock, canonical};
+use crate::coverage::{NodeCoverage, NodeOutcome};
+use crate::error::{EngineError, sqlstate};
+
+/// One contract table over all nodes that serve it, or at one organisation.
+#[derive(Debug)]
+pub(crate) struct FederatedTable {
+    pub(crate) contract: Arc<TableContract>,
+    pub(crate) only: Option<String>,
+    federation: Arc<Federation>,
+    schema: SchemaRef,
+}
+
+impl FederatedTable {
+    pub(crate) fn new(
+        contract: Arc<TableContract>,
+        only: Option<String>,
+        federation: Arc<Federation>,
+    ) -> Self {
+        let schema = shared_schema(&contract);
+        Self { contract, only, federation, schema }
+    }
+
+    fn columns(&self) -> Vec<Expr> {
+        self.schema
+            .fields()
+            .iter()
+            .map(|field| match field.name().as_str() {
+                TableContract::ORGANISATION => Expr::Organisation { relation: 0 },
+                name => Expr::Column { relation: 0, name: name.to_owned() },
+            })
+            .collect()
+    }
+
+    /// The block of a scan, proved.
+    fn block(
+        &self,
+        columns: Vec<Expr>,
+        filters: &[DfExpr],
+        limit: Option<u64>,
+    ) -> Result<(Block, SchemaRef), NotABlock> {
+        let schema = Arc::clone(&self.schema)
+            .to_dfschema()
+            .map_err(|_| NotABlock::new("a scan of an unusual schema"))?;
+        let all = self.columns();
+        let names = Names { schema: &schema, columns: &all };
+        let mut filter = vec![];
+        for conjunct in filters {
+            match names.lower(&unqualified(conjunct))? {
+                Expr::And(list) => filter.extend(list),
+                other => filter.push(other),
+            }
+        }
+        let block = Block {
+            from: vec![Relation {
+                table: self.contract.name.clone(),
+                only: self.only.clone(),
+                join: Join::First,
+            }],
+            filter: canonical(filter),
+            output: Output::Rows { columns, limit },
+        };
+        let output = self.federation.prove(&block)?;
+        Ok((block, output))
+    }
+}
+
+/// Scan filters name columns by whatever alias the statement gave the table.
+fn unqualified(expr: &DfExpr) -> DfExpr {
+    use datafusion::common::tree_node::{Transformed, TreeNode};
+    let stripped = expr.clone().transform(|e| {
+        Ok(match e {
+            DfExpr::Column(column) => Transformed::yes(DfExpr::Column(
+                datafusion::common::Column::new_unqualified(column.name),
+            )),
+            other => Transformed::no(other),
+        })
+    });
+    stripped.map_or_else(|_| expr.clone(), |t| t.data)
+}
+
+#[async_trait]
+impl TableProvider for FederatedTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&DfExpr],
+    ) -> Result<Vec<TableProviderFilterPushDown>> {
+        let one = |filter: &&DfExpr| {
+            let sample = vec![Expr::Literal(Literal::int64(1))];
+            match self.block(sample, std::slice::from_ref(*filter), None) {
+                Ok(_) => TableProviderFilterPushDown::Exact,
+                Err(_) => TableProviderFilterPushDown::Unsupported,
+            }
+        };
+        Ok(filters.iter().map(one).collect())
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[DfExpr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        if self.contract.is_protected() {
+            return internal_err!("a protected table was planned as a scan of rows");
+        }
+        let Some(running) = state.config().get_extension::<Running>() else {
+            return internal_err!("a scan outside a running statement");
+        };
+        let all = self.columns();
+        let schema = match projection {
+            None => Arc::clone(&self.schema),
+            Some(indices) => Arc::new(self.schema.project(indices)?),
+        };
+        let columns: Vec<Expr> = match projection {
+            None => all,
+            Some(indices) if indices.is_empty() => vec![Expr::Literal(Literal::int64(1))],
+            Some(indices) => indices.iter().filter_map(|i| all.get(*i).cloned()).collect(),
+        };
+        let (block, output) = self
+            .block(columns, filters, limit.map(|n| n as u64))
+            .map_err(|not| EngineError::NotSplit {
+                what: not.what,
+                hint: "write the condition in a simpler way".to_owned(),
+            })?;
+        let placement =
+            if self.contract.reference { Placement::AnyNode } else { Placement::EachNode };
+        let ask = FragmentAsk { block, placement, protected: false, keys: 0, schema: output };
+        let parts = participants(&running, &ask)?;
+        running.coverage.opened(parts.len());
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(Arc::clone(&schema)),
+            Partitioning::UnknownPartitioning(parts.len().max(1)),
+            EmissionType::Incremental,
+            Boundedness::Bounded,
+        );
+        Ok(Arc::new(RowsExec { parts, schema, properties: Arc::new(properties) }))
+    }
+}
+
+/// Nodes to ask, with their texts; those left out are noted.
+fn participants(running: &Running, ask: &FragmentAsk) -> Result<Vec<(usize, String)>> {
+    let mut parts = vec![];
+    let tables = ask.block.from.iter().map(|relation| relation.table.as_str()).collect();
+    for (index, node) in running.federation.nodes.iter().enumerate() {
+        let organisation = node.organisation();
+        let Some(text) = text_for(&running.federation, &ask.block, organisation) else {
+            running.coverage.note(NodeCoverage::new(organisation, NodeOutcome::NotNeeded));
+            continue;
+        };
+        match node.standing(&tables, &running.federation.contracts) {
+            Standing::Serves => parts.push((index, text)),
+            Standing::Absent => continue,
+            Standing::Drifted(difference) => {
+                running.coverage.notice(format!(
+                    "{organisation} is left out: its table departs from the contract ({difference})"
+                ));
+                let mut node = NodeCoverage::new(organisation, NodeOutcome::NotConforming);
+                node.detail = Some(difference);
+                running.coverage.note(node);
+            }
+            Standing::Unknown(_) if ask.placement == Placement::AnyNode => continue,
+            Standing::Unknown(error) => {
+                running.left_out(organisation, NodeOutcome::Unavailable, &error)?;
+            }
+        }
+        if ask.placement == Placement::AnyNode && !parts.is_empty() {
+            break;
+        }
+    }
+    Ok(parts)
+}
+
+/// Streams rows of an open table, one partition per node.
+#[derive(Debug)]
+struct RowsExec {
+    /// Node number and the text it is asked.
+    parts: Vec<(usize, String)>,
+    schema: SchemaRef,
+    properties: Arc<PlanProperties>,
+}
+
+impl DisplayAs for RowsExec {
+    fn fmt_as(&self, _t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.parts.first().map_or("", |(_, text)| text.as_str());
+        write!(f, "RowsExec: nodes={}, text={text}", self.parts.len())
+    }
+}
+
+impl ExecutionPlan for RowsExec {
+    fn name(&self) -> &str {
+        "RowsExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![]
+    }
+
+    fn apply_expressions(
+        &self,
+        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        _children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let Some(running) = context.session_config().get_extension::<Running>() else {
+            return internal_err!("rows outside a running statement");
+        };
+        let schema = Arc::clone(&self.schema);
+        let Some((node, text)) = self.parts.get(partition).cloned() else {
+            let nothing = futures::stream::empty();
+            return Ok(Box::pin(RecordBatchStreamAdapter::new(schema, nothing)));
+        };
+        let streamed = Arc::clone(&schema);
+        let rows = futures::stream::once(async move { ask_rows(running, node, text, streamed).await })
+            .try_flatten()
+            .map_err(|error: EngineError| error.into());
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
+    }
+}
+
+type Rows = futures::stream::BoxStream<'static, Result<RecordBatch, EngineError>>;
+
+async fn ask_rows(
+    running: Arc<Running>,
+    index: usize,
+    text: String,
+    schema: SchemaRef,
+) -> Result<Rows, EngineError> {
+    let guard = Closing(Arc::clone(&running));
+    let Some(node) = running.federation.nodes.get(index) else {
+        return Err(EngineError::Internal { what: "an unknown node", source: None });
+    };
+    let organisation = node.organisation().to_owned();
+    match node.channel.ask(request(&running, vec![text])).await {
+        Ok(reply) => {
+            running.coverage.answered(&reply.header);
+            let named = reply.batches.map(move |batch| {
+                let _open = &guard;
+                let (_, batch) = batch?;
+                renamed(&batch, &schema, &organisation)
+            });
+            Ok(named.boxed())
+        }
+        Err(error) => {
+            if error.sqlstate == sqlstate::UNAVAILABLE {
+                node.note_failure(&error);
+            }
+            let outcome = if error.sqlstate == sqlstate::REFUSED {
+                NodeOutcome::Refused
+            } else {
+                NodeOutcome::Unavailable
+            };
+            running.left_out(&organisation, outcome, &error)?;
+            Ok(futures::stream::empty().boxed())
+        }
+    }
+}
+
+/// Marks one row stream as ended when it is dropped.
+struct Closing(Arc<Running>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.coverage.closed();
+    }
+}
+
+/// Gives a node's columns the names and order of the scan; counts rows where none were asked for.
+fn renamed(
+    batch: &RecordBatch,
+    schema: &SchemaRef,
+    organisation: &str,
+) -> Result<RecordBatch, EngineError> {
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    let columns = batch.columns().get(..schema.fields().len()).map(<[_]>::to_vec);
+    columns
+        .and_then(|columns| {
+            RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options).ok()
+        })
+        .ok_or_else(|| EngineError::BadAnswer {
+            organisation: organisation.to_owned(),
+            what: "its rows do not have the contract's columns".to_owned(),
+        })
+}

@@ -1,0 +1,160 @@
+//! One run of one statement: its options, what nodes released for it, and its coverage.
+
+use std::sync::{Arc, Mutex};
+
+use datafusion::arrow::array::RecordBatch;
+use tokio::sync::OnceCell;
+
+use super::federation::Federation;
+use super::session::OnUnavailable;
+use crate::channel::ReplyHeader;
+use crate::coverage::{Coverage, NodeCoverage, NodeOutcome};
+use crate::error::EngineError;
+
+/// One run of one statement, shared by the plan nodes that take part in it.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) statement_id: String,
+    pub(crate) statement: String,
+    pub(crate) user: String,
+    pub(crate) purpose: Option<String>,
+    pub(crate) on_unavailable: OnUnavailable,
+    pub(crate) federation: Arc<Federation>,
+    pub(crate) coverage: Arc<CoverageLog>,
+    /// What nodes released, per fragment, in node order.
+    pub(crate) gathered: OnceCell<Vec<Vec<RecordBatch>>>,
+}
+
+impl Running {
+    /// What a node that cannot take part means: an error, or a line in the coverage.
+    pub(crate) fn left_out(
+        &self,
+        organisation: &str,
+        outcome: NodeOutcome,
+        error: &crate::error::WireError,
+    ) -> Result<(), EngineError> {
+        let detail = error.rule.clone().unwrap_or_else(|| error.message.clone());
+        self.coverage.note(NodeCoverage {
+            detail: Some(detail),
+            ..NodeCoverage::new(organisation, outcome)
+        });
+        match self.on_unavailable {
+            OnUnavailable::Exclude => Ok(()),
+            OnUnavailable::Fail => {
+                let mut error = error.clone();
+                error.organisation.get_or_insert_with(|| organisation.to_owned());
+                if outcome == NodeOutcome::Unavailable {
+                    error.hint.get_or_insert_with(|| {
+                        "try again, or SET hedgerow.on_unavailable = 'exclude' for an answer \
+                         without it"
+                            .to_owned()
+                    });
+                }
+                Err(EngineError::Node(error))
+            }
+        }
+    }
+}
+
+/// The coverage of a running statement, filled in as nodes answer.
+#[derive(Debug, Default)]
+pub struct CoverageLog {
+    inner: Mutex<Log>,
+}
+
+#[derive(Debug, Default)]
+struct Log {
+    coverage: Coverage,
+    order: Vec<String>,
+    /// Row streams that have not ended yet.
+    open: usize,
+}
+
+impl CoverageLog {
+    pub(crate) fn new(statement_id: &str, order: Vec<String>) -> Self {
+        let coverage = Coverage { statement_id: statement_id.to_owned(), ..Coverage::default() };
+        Self { inner: Mutex::new(Log { coverage, order, open: 0 }) }
+    }
+
+    /// The coverage as known now.
+    pub fn snapshot(&self) -> Coverage {
+        self.with(|log| log.coverage.clone())
+    }
+
+    /// Tells whether nothing more will be added: true before the first row for aggregates, and
+    /// only at the end for streamed rows.
+    pub fn is_complete(&self) -> bool {
+        self.with(|log| log.open == 0)
+    }
+
+    pub(crate) fn opened(&self, streams: usize) {
+        self.with(|log| log.open += streams);
+    }
+
+    pub(crate) fn closed(&self) {
+        self.with(|log| log.open = log.open.saturating_sub(1));
+    }
+
+    pub(crate) fn notice(&self, notice: impl Into<String>) {
+        let notice = notice.into();
+        self.with(|log| {
+            if !log.coverage.notices.contains(&notice) {
+                log.coverage.notices.push(notice);
+            }
+        });
+    }
+
+    pub(crate) fn answered(&self, header: &ReplyHeader) {
+        let mut node = NodeCoverage::new(&header.organisation, NodeOutcome::Answered);
+        node.preset = Some(header.preset.clone());
+        node.k = header.fragments.iter().filter_map(|fragment| fragment.k).max();
+        node.snapshot = Some(header.snapshot.clone());
+        node.epochs = header.fragments.iter().flat_map(|f| f.epochs.clone()).collect();
+        node.epochs.sort();
+        node.epochs.dedup();
+        self.note(node);
+    }
+
+    /// Adds a node's part, or merges it with what is known of the node.
+    pub(crate) fn note(&self, node: NodeCoverage) {
+        self.with(|log| {
+            let nodes = &mut log.coverage.nodes;
+            match nodes.iter_mut().find(|known| known.organisation == node.organisation) {
+                None => nodes.push(node),
+                Some(known) => merge(known, node),
+            }
+            let order = &log.order;
+            let place = |node: &NodeCoverage| {
+                order.iter().position(|known| *known == node.organisation)
+            };
+            log.coverage.nodes.sort_by_key(place);
+        });
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut Log) -> T) -> T {
+        match self.inner.lock() {
+            Ok(mut log) => act(&mut log),
+            Err(poisoned) => act(&mut poisoned.into_inner()),
+        }
+    }
+}
+
+fn merge(known: &mut NodeCoverage, new: NodeCoverage) {
+    let worse = |outcome: NodeOutcome| match outcome {
+        NodeOutcome::NotNeeded => 0,
+        NodeOutcome::Answered => 1,
+        NodeOutcome::NotConforming => 2,
+        NodeOutcome::Refused => 3,
+        NodeOutcome::Unavailable => 4,
+    };
+    if worse(new.outcome) > worse(known.outcome) {
+        known.outcome = new.outcome;
+        known.detail = new.detail;
+    }
+    known.preset = known.preset.take().or(new.preset);
+    known.k = known.k.max(new.k);
+    known.snapshot = known.snapshot.take().or(new.snapshot);
+    known.epochs.extend(new.epochs);
+    known.epochs.sort();
+    known.epochs.dedup();
+}

@@ -1,0 +1,379 @@
+//! [`Coordinator`]: from a statement to its answer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::catalog::CatalogProvider;
+use datafusion::common::Column;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::physical_plan::memory::MemoryStream;
+use datafusion::execution::{SendableRecordBatchStream, SessionState};
+use datafusion::logical_expr::{Expr as DfExpr, LogicalPlan, Sort, SortExpr};
+use datafusion::physical_plan::execute_stream;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, Set, Statement as SqlStatement, Value};
+use futures::StreamExt;
+use hedgerow_catalog::{Contracts, Limits, shared_schema};
+
+use super::carry::is_companion;
+use super::catalog::{CATALOG, FederationCatalog, SHARED, SYSTEM};
+use super::dispatch::{FragmentAsk, gather};
+use super::edge::Edge;
+use super::explain::explain;
+use super::federate::federate;
+use super::federation::Federation;
+use super::fragment::FederatedPlanner;
+use super::running::{CoverageLog, Running};
+use super::session::Session;
+use super::system;
+use crate::block::fold_constants;
+use crate::channel::NodeChannel;
+use crate::dialect::{session_config, state_builder};
+use crate::error::EngineError;
+use crate::parse::{nearest, parse_statement, resolve, statement_kind};
+
+/// Plans statements across a federation and merges what its nodes release.
+#[derive(Debug)]
+pub struct Coordinator {
+    federation: Arc<Federation>,
+    state: SessionState,
+    limits: Limits,
+    started: u64,
+    statements: AtomicU64,
+}
+
+/// A planned statement: its schema is known, no node has been asked for data.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    statement: String,
+    statement_id: String,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone)]
+enum Kind {
+    /// Known at the coordinator: EXPLAIN.
+    Ready(RecordBatch),
+    /// `SET hedgerow.option = 'value'`.
+    Set { option: String, value: String },
+    Query(Arc<PlannedQuery>),
+}
+
+#[derive(Debug)]
+struct PlannedQuery {
+    plan: LogicalPlan,
+    fragments: Vec<FragmentAsk>,
+    edge: Edge,
+}
+
+/// An answer: rows, and what stands behind them.
+pub struct Answer {
+    /// The schema that [`Prepared::schema`] announced.
+    pub schema: SchemaRef,
+    /// Rows. Dropping the stream stops the work everywhere.
+    pub stream: SendableRecordBatchStream,
+    /// Which nodes answered, and on which data.
+    pub coverage: Arc<CoverageLog>,
+    /// The statement's id, the same in every log.
+    pub statement_id: String,
+}
+
+/// A table as metadata calls list it. The catalog is always `federation`.
+#[derive(Debug, Clone)]
+pub struct TableEntry {
+    /// `shared`, `system`, or an organisation.
+    pub schema_name: String,
+    /// The table.
+    pub table_name: String,
+    /// Always `TABLE`.
+    pub table_type: &'static str,
+    /// Its columns.
+    pub schema: SchemaRef,
+}
+
+impl Prepared {
+    /// What the answer's batches will have.
+    pub fn schema(&self) -> SchemaRef {
+        match &self.kind {
+            Kind::Ready(batch) => batch.schema(),
+            Kind::Set { .. } => Arc::new(Schema::empty()),
+            Kind::Query(query) => query.edge.schema(),
+        }
+    }
+
+    /// The statement as written.
+    pub fn statement(&self) -> &str {
+        &self.statement
+    }
+
+    /// The id of its first run.
+    pub fn statement_id(&self) -> &str {
+        &self.statement_id
+    }
+}
+
+impl Coordinator {
+    /// Makes a coordinator over `channels`, in federation order, and asks each node what it serves.
+    ///
+    /// Nodes that cannot be reached are asked again when a statement needs them.
+    pub async fn connect(
+        contracts: Contracts,
+        channels: Vec<Arc<dyn NodeChannel>>,
+        limits: Limits,
+    ) -> Result<Arc<Self>, EngineError> {
+        let federation = Arc::new(Federation::new(contracts, channels)?);
+        federation.refresh().await;
+        let partitions = std::thread::available_parallelism().map_or(1, usize::from);
+        let mut config =
+            session_config(partitions).with_default_catalog_and_schema(CATALOG, SHARED);
+        config = config.with_information_schema(true);
+        let state = state_builder(config).with_query_planner(Arc::new(FederatedPlanner)).build();
+        let catalog = Arc::new(FederationCatalog::new(&federation));
+        state.catalog_list().register_catalog(CATALOG.to_owned(), catalog);
+        let started = {
+            use std::hash::{BuildHasher, RandomState};
+            RandomState::new().hash_one(std::process::id())
+        };
+        Ok(Arc::new(Self { federation, state, limits, started, statements: AtomicU64::new(0) }))
+    }
+
+    /// Plans a statement. With `companions`, uncertain columns bring their status and bounds.
+    ///
+    /// # Errors
+    /// Syntax, unknown names, refusals, and what is not split; see [`EngineError`].
+    pub async fn prepare(
+        &self,
+        _session: &Session,
+        statement: &str,
+        companions: bool,
+    ) -> Result<Prepared, EngineError> {
+        self.federation.refresh().await;
+        let parsed = parse_statement(statement, self.limits.statement_bytes_max)?;
+        let kind = match parsed {
+            Statement::Statement(inner) => match *inner {
+                SqlStatement::Set(set) => set_option(&set)?,
+                other => self.plan(Statement::Statement(Box::new(other)), companions).await?,
+            },
+            explain @ Statement::Explain(_) => self.plan(explain, companions).await?,
+            other => return Err(EngineError::ReadOnly { what: statement_kind(&other) }),
+        };
+        Ok(Prepared { statement: statement.to_owned(), statement_id: self.next_id(), kind })
+    }
+
+    fn next_id(&self) -> String {
+        let number = self.statements.fetch_add(1, Ordering::Relaxed);
+        format!("{:016x}-{number}", self.started)
+    }
+
+    async fn plan(&self, statement: Statement, companions: bool) -> Result<Kind, EngineError> {
+        read_only(&statement)?;
+        let plan = resolve(&self.state, statement)
+            .await
+            .map_err(|error| self.with_nearest_table(error))?;
+        match plan {
+            LogicalPlan::Explain(explained) => {
+                let query = self.federated(explained.plan.as_ref().clone(), companions)?;
+                Ok(Kind::Ready(explain(&self.federation, &query.fragments, &query.plan)?))
+            }
+            LogicalPlan::Analyze(_) => Err(EngineError::NotSplit {
+                what: "EXPLAIN ANALYZE is not available".to_owned(),
+                hint: "use EXPLAIN".to_owned(),
+            }),
+            plan => Ok(Kind::Query(Arc::new(self.federated(plan, companions)?))),
+        }
+    }
+
+    fn federated(&self, plan: LogicalPlan, companions: bool) -> Result<PlannedQuery, EngineError> {
+        let folded = fold_constants(plan, &self.state).map_err(crate::parse::resolution_error)?;
+        let federated = federate(&self.federation, folded)?;
+        let plan = with_total_order(federated.plan).map_err(EngineError::from_execution)?;
+        let plan = self.state.optimize(&plan).map_err(crate::parse::resolution_error)?;
+        let edge = Edge::new(plan.schema(), &federated.cells, companions);
+        Ok(PlannedQuery { plan, fragments: federated.fragments, edge })
+    }
+
+    fn with_nearest_table(&self, error: EngineError) -> EngineError {
+        match error {
+            EngineError::UnknownTable { name, nearest: None } => {
+                let shared = self.federation.contracts.iter().map(|c| c.name.clone());
+                let system = system::TABLES.iter().map(|name| format!("{SYSTEM}.{name}"));
+                let known: Vec<String> = shared.chain(system).collect();
+                let bare = name.rsplit('.').next().unwrap_or(&name);
+                let nearest = nearest(bare, known.iter().map(String::as_str))
+                    .or_else(|| nearest(&name, known.iter().map(String::as_str)));
+                EngineError::UnknownTable { name, nearest }
+            }
+            other => other,
+        }
+    }
+
+    /// Runs a planned statement. Aggregates are gathered from the nodes before this returns.
+    ///
+    /// # Errors
+    /// A node's refusal or failure, naming the node; see [`EngineError`].
+    pub async fn run(&self, session: &Session, prepared: Prepared) -> Result<Answer, EngineError> {
+        let schema = prepared.schema();
+        let order = self.federation.nodes.iter().map(|n| n.organisation().to_owned()).collect();
+        let statement_id = self.next_id();
+        let coverage = Arc::new(CoverageLog::new(&statement_id, order));
+        let stream = match prepared.kind {
+            Kind::Ready(batch) => memory(vec![batch], &schema)?,
+            Kind::Set { option, value } => {
+                session.set(&option, &value)?;
+                memory(vec![], &schema)?
+            }
+            Kind::Query(query) => {
+                let running = Arc::new(Running {
+                    statement_id: statement_id.clone(),
+                    statement: prepared.statement,
+                    user: session.user().to_owned(),
+                    purpose: session.purpose(),
+                    on_unavailable: session.on_unavailable(),
+                    federation: Arc::clone(&self.federation),
+                    coverage: Arc::clone(&coverage),
+                    gathered: tokio::sync::OnceCell::new(),
+                });
+                self.run_query(&query, running).await?
+            }
+        };
+        Ok(Answer { schema, stream, coverage, statement_id })
+    }
+
+    async fn run_query(
+        &self,
+        query: &Arc<PlannedQuery>,
+        running: Arc<Running>,
+    ) -> Result<SendableRecordBatchStream, EngineError> {
+        let gathered = gather(&running, &query.fragments).await?;
+        running.gathered.set(gathered).map_err(|_| EngineError::Internal {
+            what: "a statement was gathered twice",
+            source: None,
+        })?;
+        let mut state = self.state.clone();
+        // One partition over what was gathered: node order is kept, so floats repeat.
+        if !reads_rows(&query.plan) {
+            state.config_mut().options_mut().execution.target_partitions = 1;
+        }
+        state.config_mut().set_extension(Arc::clone(&running));
+        let physical = state
+            .query_planner()
+            .create_physical_plan(&query.plan, &state)
+            .await
+            .map_err(EngineError::from_execution)?;
+        let rows = execute_stream(physical, state.task_ctx()).map_err(EngineError::from_execution)?;
+        let schema = query.edge.schema();
+        let query = Arc::clone(query);
+        let rows = rows.map(move |batch| {
+            let batch = batch.map_err(EngineError::from_execution)?;
+            Ok(query.edge.apply(&batch)?)
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
+    }
+
+    /// Lists every table, for metadata calls. Nodes that are down break nothing here.
+    pub async fn table_entries(&self) -> Vec<TableEntry> {
+        self.federation.refresh().await;
+        let catalog = FederationCatalog::new(&self.federation);
+        let mut entries = vec![];
+        for schema_name in catalog.schema_names() {
+            let Some(schema) = catalog.schema(&schema_name) else { continue };
+            for table_name in schema.table_names() {
+                let columns = match self.federation.contracts.get(&table_name) {
+                    Some(contract) if schema_name != SYSTEM => shared_schema(contract),
+                    _ => match system::table(&self.federation, &table_name) {
+                        Ok(Some(table)) => table.schema(),
+                        _ => continue,
+                    },
+                };
+                entries.push(TableEntry {
+                    schema_name: schema_name.clone(),
+                    table_name,
+                    table_type: "TABLE",
+                    schema: columns,
+                });
+            }
+        }
+        entries
+    }
+}
+
+fn memory(
+    batches: Vec<RecordBatch>,
+    schema: &SchemaRef,
+) -> Result<SendableRecordBatchStream, EngineError> {
+    MemoryStream::try_new(batches, Arc::clone(schema), None)
+        .map(|stream| Box::pin(stream) as SendableRecordBatchStream)
+        .map_err(|e| EngineError::internal("a ready answer", e))
+}
+
+/// Tells whether a plan streams rows from nodes.
+fn reads_rows(plan: &LogicalPlan) -> bool {
+    let mut found = false;
+    let visited = plan.apply_with_subqueries(|node| {
+        found |= matches!(node, LogicalPlan::TableScan(_));
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    found || visited.is_err()
+}
+
+/// Breaks ties of every ORDER BY on the remaining columns, so that the same data gives the same
+/// answer, LIMIT included.
+fn with_total_order(plan: LogicalPlan) -> datafusion::error::Result<LogicalPlan> {
+    let sorted = plan.transform_up(|node| {
+        let LogicalPlan::Sort(sort) = node else { return Ok(Transformed::no(node)) };
+        let mut expr = sort.expr;
+        for (qualifier, field) in sort.input.schema().iter() {
+            let column = DfExpr::Column(Column::new(qualifier.cloned(), field.name()));
+            let orderable = !field.data_type().is_nested() && !is_companion(field.name());
+            if orderable && !expr.iter().any(|known| known.expr == column) {
+                expr.push(SortExpr::new(column, true, false));
+            }
+        }
+        Ok(Transformed::yes(LogicalPlan::Sort(Sort { expr, ..sort })))
+    })?;
+    Ok(sorted.data)
+}
+
+/// Only questions: SELECT, VALUES, EXPLAIN, SHOW and DESCRIBE.
+fn read_only(statement: &Statement) -> Result<(), EngineError> {
+    let allowed = match statement {
+        Statement::Statement(inner) => matches!(
+            inner.as_ref(),
+            SqlStatement::Query(_)
+                | SqlStatement::Explain { .. }
+                | SqlStatement::ExplainTable { .. }
+                | SqlStatement::ShowTables { .. }
+                | SqlStatement::ShowColumns { .. }
+        ),
+        Statement::Explain(explained) => return read_only(&explained.statement),
+        _ => false,
+    };
+    if allowed {
+        Ok(())
+    } else {
+        Err(EngineError::ReadOnly { what: statement_kind(statement) })
+    }
+}
+
+fn set_option(set: &Set) -> Result<Kind, EngineError> {
+    let unknown = || EngineError::Invalid {
+        message: "write SET hedgerow.on_unavailable = 'exclude' (or 'fail'); no other settings can \
+                  be changed"
+            .to_owned(),
+    };
+    let Set::SingleAssignment { variable, values, .. } = set else { return Err(unknown()) };
+    let name = variable.to_string().to_lowercase();
+    let option = name.strip_prefix("hedgerow.").ok_or_else(unknown)?;
+    let value = match values.as_slice() {
+        [SqlExpr::Value(value)] => match &value.value {
+            Value::SingleQuotedString(text) | Value::DoubleQuotedString(text) => text.clone(),
+            other => other.to_string(),
+        },
+        [SqlExpr::Identifier(name)] => name.value.clone(),
+        _ => return Err(unknown()),
+    };
+    Ok(Kind::Set { option: option.to_owned(), value })
+}

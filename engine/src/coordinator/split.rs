@@ -1,0 +1,268 @@
+//! Splits the aggregates of a block: what each node computes, and how the parts are merged.
+//!
+//! | aggregate | node | coordinator |
+//! | --- | --- | --- |
+//! | count | count | sum |
+//! | sum, min, max, bool_*, bit_* | same | same |
+//! | avg | count, sum | ratio, as DataFusion's own avg merges |
+//! | var*, stddev* | count, mean, var_pop | merged moments |
+//! | covar*, corr, regr_* | count, means, sxx, syy, sxy | merged moments |
+//! | count(DISTINCT person) | same | sum; bounds where people are known federation-wide |
+//!
+//! Node-side parts are standard SQL; raw values and sketches never travel.
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::DFSchema;
+use datafusion::functions_aggregate::expr_fn;
+use datafusion::logical_expr::expr::AggregateFunction as DfAggregate;
+use datafusion::logical_expr::{Expr as DfExpr, ExprSchemable, cast, ident};
+use hedgerow_policies::{
+    AggregateFunction as F, Block, Expr, Measure, Protection, Scope, TableContract, TypeName,
+};
+
+use super::merge_state::MergeState;
+use crate::block::NotABlock;
+
+/// How one aggregate of the statement is put together from node columns.
+pub(crate) struct Merged {
+    /// An aggregate expression over node columns, or a bare node column where groups are whole.
+    pub(crate) value: DfExpr,
+    /// The first node-side part: its status and bounds speak for the aggregate.
+    pub(crate) part: usize,
+    /// What bounds of the parts say of the whole.
+    pub(crate) bounds: MergedBounds,
+}
+
+/// What the bounds of node-side parts say of the merged value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MergedBounds {
+    /// They add up.
+    Sum,
+    /// People known to several organisations: at least the largest, at most the sum.
+    SamePeople,
+    /// Nothing, unless every part was released.
+    Unknown,
+}
+
+/// Node-side measures, each once.
+#[derive(Default)]
+pub(crate) struct Parts {
+    pub(crate) measures: Vec<Measure>,
+}
+
+impl Parts {
+    fn add(&mut self, measure: Measure) -> usize {
+        match self.measures.iter().position(|known| *known == measure) {
+            Some(known) => known,
+            None => {
+                self.measures.push(measure);
+                self.measures.len() - 1
+            }
+        }
+    }
+
+    /// Splits one aggregate.
+    ///
+    /// `call` is the aggregate as resolved over `input`, `measure` its lowered form; `whole` says
+    /// that every group lives at one node, so that nothing needs merging.
+    pub(crate) fn split(
+        &mut self,
+        call: &DfAggregate,
+        measure: &Measure,
+        input: &DFSchema,
+        tables: &[Arc<TableContract>],
+        whole: bool,
+    ) -> Result<Merged, NotABlock> {
+        if whole {
+            let part = self.add(measure.clone());
+            return Ok(Merged { value: column(part), part, bounds: MergedBounds::Sum });
+        }
+        if measure.distinct {
+            return self.distinct(measure, tables);
+        }
+        let direct = |parts: &mut Self, merge: fn(DfExpr) -> DfExpr, bounds| {
+            let part = parts.add(measure.clone());
+            Ok(Merged { value: merge(column(part)), part, bounds })
+        };
+        match measure.function {
+            F::Count => direct(self, expr_fn::sum, MergedBounds::Sum),
+            F::Sum => direct(self, expr_fn::sum, MergedBounds::Unknown),
+            F::Min => direct(self, expr_fn::min, MergedBounds::Unknown),
+            F::Max => direct(self, expr_fn::max, MergedBounds::Unknown),
+            F::BoolAnd => direct(self, expr_fn::bool_and, MergedBounds::Unknown),
+            F::BoolOr => direct(self, expr_fn::bool_or, MergedBounds::Unknown),
+            F::BitAnd => direct(self, expr_fn::bit_and, MergedBounds::Unknown),
+            F::BitOr => direct(self, expr_fn::bit_or, MergedBounds::Unknown),
+            F::BitXor => direct(self, expr_fn::bit_xor, MergedBounds::Unknown),
+            F::Avg => self.average(call, measure, input),
+            F::VarPop | F::VarSamp | F::StddevPop | F::StddevSamp => {
+                self.moments_of_one(call, measure, input)
+            }
+            F::CovarPop | F::CovarSamp | F::Corr => self.moments_of_two(call, measure, input),
+            F::RegrAvgx
+            | F::RegrAvgy
+            | F::RegrCount
+            | F::RegrIntercept
+            | F::RegrR2
+            | F::RegrSlope
+            | F::RegrSxx
+            | F::RegrSxy
+            | F::RegrSyy => self.moments_of_two(call, measure, input),
+            F::People => Err(NotABlock::new("the gate's own aggregate")),
+        }
+    }
+
+    /// `count(DISTINCT person)` over a protected table.
+    fn distinct(
+        &mut self,
+        measure: &Measure,
+        tables: &[Arc<TableContract>],
+    ) -> Result<Merged, NotABlock> {
+        let not = || NotABlock::new(format!("{}(DISTINCT …)", measure.function.name()));
+        let (F::Count, [Expr::Column { relation, name }]) =
+            (measure.function, measure.arguments.as_slice())
+        else {
+            return Err(not());
+        };
+        let table = tables.get(*relation).ok_or_else(not)?;
+        let column_scope = table.column(name).and_then(|c| c.scope);
+        let scope = match &table.protection {
+            Protection::Protected(person) if person.column == *name => person.scope,
+            Protection::Protected(_) => column_scope.ok_or_else(not)?,
+            Protection::Open => return Err(not()),
+        };
+        let part = self.add(measure.clone());
+        Ok(match scope {
+            Scope::Organisation => {
+                Merged { value: expr_fn::sum(column(part)), part, bounds: MergedBounds::Sum }
+            }
+            Scope::Federation => {
+                Merged { value: expr_fn::max(column(part)), part, bounds: MergedBounds::SamePeople }
+            }
+        })
+    }
+
+    fn average(
+        &mut self,
+        call: &DfAggregate,
+        measure: &Measure,
+        input: &DFSchema,
+    ) -> Result<Merged, NotABlock> {
+        let [argument] = measure.arguments.as_slice() else {
+            return Err(NotABlock::new("avg of several arguments"));
+        };
+        let (data_type, returns) = types(call, input)?;
+        let (argument, data_type) = match data_type.first() {
+            Some(decimal @ DataType::Decimal128(..)) => (argument.clone(), decimal.clone()),
+            Some(number) if number.is_numeric() => (double(argument, number), DataType::Float64),
+            _ => return Err(NotABlock::new("avg of something that is no number")),
+        };
+        let count = self.add(part(measure, F::Count, [argument.clone()]));
+        let sum = self.add(part(measure, F::Sum, [argument]));
+        let merge = MergeState::udaf(Arc::clone(&call.func), vec![data_type], returns);
+        Ok(merged(&merge, vec![column(count), column(sum)], count))
+    }
+
+    fn moments_of_one(
+        &mut self,
+        call: &DfAggregate,
+        measure: &Measure,
+        input: &DFSchema,
+    ) -> Result<Merged, NotABlock> {
+        let (data_types, returns) = types(call, input)?;
+        let ([argument], [data_type]) = (measure.arguments.as_slice(), data_types.as_slice()) else {
+            return Err(NotABlock::new("a variance of several arguments"));
+        };
+        let x = double(argument, data_type);
+        let count = self.add(part(measure, F::Count, [x.clone()]));
+        let mean = self.add(part(measure, F::Avg, [x.clone()]));
+        let variance = self.add(part(measure, F::VarPop, [x]));
+        let squares = column(variance) * cast(column(count), DataType::Float64);
+        let merge = MergeState::udaf(Arc::clone(&call.func), vec![DataType::Float64], returns);
+        Ok(merged(&merge, vec![column(count), column(mean), squares], count))
+    }
+
+    /// Covariance, correlation and regression over pairs in which neither side is NULL.
+    fn moments_of_two(
+        &mut self,
+        call: &DfAggregate,
+        measure: &Measure,
+        input: &DFSchema,
+    ) -> Result<Merged, NotABlock> {
+        let (data_types, returns) = types(call, input)?;
+        let ([first, second], [t1, t2]) = (measure.arguments.as_slice(), data_types.as_slice())
+        else {
+            return Err(NotABlock::new("a covariance that is not of two arguments"));
+        };
+        let pair = [double(first, t1), double(second, t2)];
+        let mut add = |function| self.add(part(measure, function, pair.clone()));
+        let count = add(F::RegrCount);
+        let first_mean = column(add(F::RegrAvgy));
+        let second_mean = column(add(F::RegrAvgx));
+        let first_squares = column(add(F::RegrSyy));
+        let second_squares = column(add(F::RegrSxx));
+        let products = column(add(F::RegrSxy));
+        let n = column(count);
+        let state = match measure.function {
+            F::CovarPop | F::CovarSamp => vec![n, first_mean, second_mean, products],
+            F::Corr => vec![n, first_mean, first_squares, second_mean, second_squares, products],
+            _ => vec![n, second_mean, first_mean, second_squares, first_squares, products],
+        };
+        let inputs = vec![DataType::Float64, DataType::Float64];
+        let merge = MergeState::udaf(Arc::clone(&call.func), inputs, returns);
+        Ok(merged(&merge, state, count))
+    }
+}
+
+fn merged(merge: &Arc<datafusion::logical_expr::AggregateUDF>, state: Vec<DfExpr>, part: usize) -> Merged {
+    Merged { value: merge.call(state), part, bounds: MergedBounds::Unknown }
+}
+
+/// The node column of a part.
+pub(crate) fn column(part: usize) -> DfExpr {
+    ident(format!("m{part}"))
+}
+
+fn part<const N: usize>(measure: &Measure, function: F, arguments: [Expr; N]) -> Measure {
+    Measure {
+        function,
+        arguments: arguments.to_vec(),
+        distinct: false,
+        condition: measure.condition.clone(),
+    }
+}
+
+fn double(argument: &Expr, data_type: &DataType) -> Expr {
+    if *data_type == DataType::Float64 {
+        return argument.clone();
+    }
+    Expr::Cast {
+        operand: Box::new(argument.clone()),
+        to: TypeName(DataType::Float64),
+        or_null: false,
+    }
+}
+
+/// Argument types as written, and the type of the result.
+fn types(call: &DfAggregate, input: &DFSchema) -> Result<(Vec<DataType>, DataType), NotABlock> {
+    let unknown = |_| NotABlock::new("an aggregate of unknown type");
+    let arguments = call
+        .params
+        .args
+        .iter()
+        .map(|argument| argument.get_type(input))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(unknown)?;
+    let returns = DfExpr::AggregateFunction(call.clone()).get_type(input).map_err(unknown)?;
+    Ok((arguments, returns))
+}
+
+/// The contracts of a block's relations.
+pub(crate) fn contracts_of(
+    block: &Block,
+    contracts: &hedgerow_catalog::Contracts,
+) -> Vec<Arc<TableContract>> {
+    block.from.iter().filter_map(|r| contracts.get(&r.table).cloned()).collect()
+}

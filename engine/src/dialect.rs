@@ -1,0 +1,36 @@
+//! The pinned dialect: session settings that decide what a text means, whatever a user SETs.
+
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::context::SessionConfig;
+
+use crate::node::people_udaf;
+
+/// Settings for reading statements and fragments: the same at every coordinator and node.
+///
+/// UTC; plain strings (no view types); decimals only by CAST; identifiers fold to lower case.
+pub(crate) fn session_config(target_partitions: usize) -> SessionConfig {
+    let mut config = SessionConfig::new()
+        .with_target_partitions(target_partitions)
+        .with_information_schema(false)
+        .with_create_default_catalog_and_schema(false);
+    let options = config.options_mut();
+    options.execution.time_zone = Some("+00:00".to_owned());
+    options.execution.parquet.schema_force_view_types = false;
+    options.execution.parquet.pushdown_filters = true;
+    options.execution.parquet.reorder_filters = true;
+    options.sql_parser.map_string_types_to_utf8view = false;
+    options.sql_parser.parse_float_as_decimal = false;
+    options.sql_parser.enable_ident_normalization = true;
+    options.sql_parser.collect_spans = false;
+    options.optimizer.expand_views_at_output = false;
+    config
+}
+
+/// A session with the engine's functions and no catalog.
+pub(crate) fn state_builder(config: SessionConfig) -> SessionStateBuilder {
+    let mut builder = SessionStateBuilder::new().with_config(config).with_default_features();
+    if let Some(functions) = builder.aggregate_functions() {
+        functions.push(people_udaf());
+    }
+    builder
+}

@@ -1,0 +1,28 @@
+//! The journey of a statement: resolve, federate, dispatch; judge, execute, gate; merge, release.
+//!
+//! ```text
+//! coordinator   resolve -> federate (split into a bundle per node + a merge plan) -> dispatch
+//! channel       one bundle, one round trip: over Flight, or in process
+//! node          read -> judge -> execute -> gate -> Released
+//! coordinator   merge partial states -> carry status and bounds -> answer with its coverage
+//! ```
+//! `block` is what both sides share: the normal form, and its way to and from SQL text.
+
+mod block;
+mod channel;
+mod coordinator;
+mod coverage;
+mod dialect;
+mod error;
+mod node;
+mod parse;
+
+pub use block::{Lowering, NotABlock, ScanTarget, Scope, emit};
+pub use channel::{
+    BUNDLE_VERSION, BundleReply, BundleRequest, FragmentHeader, InProcessChannel, NodeChannel,
+    ReplyHeader, reply,
+};
+pub use coordinator::{Answer, COMPANION, COMPANION_OF, Coordinator, CoverageLog, Prepared, Session, TableEntry};
+pub use coverage::{Coverage, NodeCoverage, NodeOutcome};
+pub use error::{EngineError, WireError, sqlstate};
+pub use node::{EmbeddedExecutor, FragmentExecutor, Node, ReleasedBundle};

@@ -1,0 +1,289 @@
+//! [`Node`]: one organisation's tables behind its own policy.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use datafusion::catalog::{
+    CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider,
+};
+use datafusion::execution::{SendableRecordBatchStream, SessionState};
+use datafusion::logical_expr::{LogicalPlan, TableScan};
+use futures::TryStreamExt;
+use hedgerow_catalog::{Contracts, NodeDescription, NodeTables, ServerConfig, TableState};
+use hedgerow_policies::{
+    Admission, Block, Executed, LedgerContext, LedgerRecord, Policy, Released, ReleasedFragment,
+    TableContract, admit, admit_bundle, gate, ledger_records,
+};
+
+use super::executor::{EmbeddedExecutor, FragmentExecutor};
+use super::ledger::Ledger;
+use crate::block::{Lowering, ScanTarget, emit};
+use crate::channel::{BUNDLE_VERSION, BundleRequest, FragmentHeader, ReplyHeader};
+use crate::dialect::{session_config, state_builder};
+use crate::error::EngineError;
+use crate::parse::{parse_query, resolve};
+
+const CATALOG: &str = "node";
+const SCHEMA: &str = "tables";
+
+/// A gated answer with what the node says of it: the only thing a node service can send.
+pub struct ReleasedBundle {
+    /// What the node says of its answer.
+    pub header: ReplyHeader,
+    /// What the gate let through, one per fragment.
+    pub fragments: Released<Vec<ReleasedFragment<SendableRecordBatchStream>>>,
+}
+
+/// One organisation's tables behind its own policy.
+#[derive(Debug)]
+pub struct Node {
+    organisation: String,
+    description: NodeDescription,
+    tables: BTreeMap<String, (Arc<TableContract>, String)>,
+    policy: Policy,
+    state: SessionState,
+    executor: Arc<dyn FragmentExecutor>,
+    ledger: Ledger,
+    statement_bytes_max: usize,
+    started: String,
+    releases: AtomicU64,
+}
+
+struct Judged {
+    block: Block,
+    admission: Admission,
+    plan: LogicalPlan,
+}
+
+impl Node {
+    /// Opens a node's tables and policy.
+    ///
+    /// # Errors
+    /// When the configuration names no organisation or the policy is not valid. Tables that depart
+    /// from their contract do not stop the node: it says so in its description.
+    pub async fn open(config: &ServerConfig, contracts: Contracts) -> Result<Arc<Self>, EngineError> {
+        let organisation = config.organisation.clone().ok_or_else(|| EngineError::Invalid {
+            message: "a node needs `organisation = \"…\"` in its configuration".to_owned(),
+        })?;
+        let table_k = config.policy.tables.iter().map(|(table, p)| (table.clone(), p.k)).collect();
+        let policy = Policy::new(&config.policy.preset, config.policy.k, table_k)
+            .map_err(|error| EngineError::Invalid { message: error.to_string() })?;
+        let partitions = std::thread::available_parallelism().map_or(1, usize::from);
+        let state = state_builder(
+            session_config(partitions).with_default_catalog_and_schema(CATALOG, SCHEMA),
+        )
+        .build();
+        let opened = NodeTables::open(config, &contracts, &state)
+            .await
+            .map_err(|error| EngineError::Invalid { message: error.to_string() })?;
+        let schema = MemorySchemaProvider::new();
+        let mut tables = BTreeMap::new();
+        for (_, state) in opened.iter() {
+            let TableState::Conforming(table) = state else { continue };
+            let name = table.contract.name.clone();
+            schema
+                .register_table(name.clone(), Arc::clone(&table.provider))
+                .map_err(|e| EngineError::internal("registering a table", e))?;
+            tables.insert(name, (Arc::clone(&table.contract), table.epoch.clone()));
+        }
+        let catalog = MemoryCatalogProvider::new();
+        catalog
+            .register_schema(SCHEMA, Arc::new(schema))
+            .map_err(|e| EngineError::internal("registering the tables", e))?;
+        state.catalog_list().register_catalog(CATALOG.to_owned(), Arc::new(catalog));
+        Ok(Arc::new(Self {
+            description: opened.describe(config),
+            organisation,
+            tables,
+            policy,
+            state,
+            executor: Arc::new(EmbeddedExecutor),
+            ledger: Ledger::new(config.ledger.as_ref().map(|l| l.file.as_path())),
+            statement_bytes_max: config.limits.statement_bytes_max,
+            started: format!("{:016x}", rand_start()),
+            releases: AtomicU64::new(0),
+        }))
+    }
+
+    /// Id of the organisation.
+    pub fn organisation(&self) -> &str {
+        &self.organisation
+    }
+
+    /// What the node says of itself.
+    pub fn describe(&self) -> NodeDescription {
+        self.description.clone()
+    }
+
+    /// Answers one bundle: reads every fragment, judges them together, executes, gates once.
+    ///
+    /// `client` is the authenticated asker. Dropping the future or a released stream stops the work.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`] with the rule; or what failed, without data values.
+    pub async fn answer(
+        &self,
+        client: &str,
+        request: BundleRequest,
+    ) -> Result<ReleasedBundle, EngineError> {
+        let judged = self.judge(&request).await?;
+        let release = self.releases.fetch_add(1, Ordering::Relaxed);
+        let header = self.header(&request, &judged, format!("{}-{release}", self.started));
+        let mut executed = Vec::with_capacity(judged.len());
+        let mut blocks = Vec::with_capacity(judged.len());
+        for Judged { block, admission, plan } in judged {
+            let answer = self.execute(&admission, &plan).await?;
+            executed.push((admission, answer));
+            blocks.push(block);
+        }
+        let fragments = gate(executed)?;
+        let records = self.records(&header, client, &request, &blocks, fragments.get());
+        self.ledger.append(&records).await?;
+        Ok(ReleasedBundle { header, fragments })
+    }
+
+    async fn judge(&self, request: &BundleRequest) -> Result<Vec<Judged>, EngineError> {
+        if request.version != BUNDLE_VERSION {
+            return Err(EngineError::Invalid {
+                message: format!(
+                    "bundle version {} is not understood here; this node speaks version {BUNDLE_VERSION}",
+                    request.version
+                ),
+            });
+        }
+        let mut judged = Vec::with_capacity(request.fragments.len());
+        for text in &request.fragments {
+            judged.push(self.judge_fragment(text).await?);
+        }
+        let both: Vec<_> = judged.iter().map(|j| (&j.block, &j.admission)).collect();
+        admit_bundle(&both, &|name| self.contract(name))?;
+        Ok(judged)
+    }
+
+    async fn judge_fragment(&self, text: &str) -> Result<Judged, EngineError> {
+        let plan = resolve(&self.state, parse_query(text, self.statement_bytes_max)?).await?;
+        let target = |scan: &TableScan| self.target(scan);
+        let block = Lowering::new(&target).fragment(&plan).map_err(|not| EngineError::NotSplit {
+            what: format!("a node does not take {}", not.what),
+            hint: "send fragments as a coordinator writes them".to_owned(),
+        })?;
+        let admission = admit(&block, &|name| self.contract(name), &self.policy)?;
+        // What runs is what was judged: the node writes the text anew and reads it back.
+        let judged = match &admission {
+            Admission::Open => &block,
+            Admission::Protected { gated, .. } => gated,
+        };
+        let own = emit(judged);
+        let plan = resolve(&self.state, parse_query(&own, usize::MAX)?).await?;
+        let again = Lowering::own(&target).fragment(&plan);
+        if again.as_ref() != Ok(judged) {
+            return Err(EngineError::NotSplit {
+                what: "the fragment does not read back as it was judged".to_owned(),
+                hint: "write the question in a simpler way".to_owned(),
+            });
+        }
+        Ok(Judged { block, admission, plan })
+    }
+
+    fn target(&self, scan: &TableScan) -> Option<ScanTarget> {
+        let table = scan.table_name.table();
+        self.tables.contains_key(table).then(|| ScanTarget { table: table.to_owned(), only: None })
+    }
+
+    fn contract(&self, name: &str) -> Option<Arc<TableContract>> {
+        self.tables.get(name).map(|(contract, _)| Arc::clone(contract))
+    }
+
+    async fn execute(
+        &self,
+        admission: &Admission,
+        plan: &LogicalPlan,
+    ) -> Result<Executed<SendableRecordBatchStream>, EngineError> {
+        let stream = self
+            .executor
+            .execute(plan, &self.state)
+            .await
+            .map_err(EngineError::from_execution)?;
+        match admission {
+            Admission::Open => Ok(Executed::Stream(stream)),
+            Admission::Protected { .. } => {
+                let schema = stream.schema();
+                let groups = stream.try_collect().await.map_err(EngineError::from_execution)?;
+                Ok(Executed::Groups(schema, groups))
+            }
+        }
+    }
+
+    fn header(&self, request: &BundleRequest, judged: &[Judged], release_id: String) -> ReplyHeader {
+        let fragments = judged
+            .iter()
+            .map(|j| FragmentHeader {
+                k: match &j.admission {
+                    Admission::Open => None,
+                    Admission::Protected { columns, .. } => Some(columns.k),
+                },
+                epochs: self.epochs(&j.block),
+            })
+            .collect();
+        ReplyHeader {
+            organisation: self.organisation.clone(),
+            release_id,
+            bundle_hash: request.hash(),
+            preset: self.policy.label(),
+            policy_hash: self.policy.hash(),
+            snapshot: "none".to_owned(),
+            fragments,
+            signature: None,
+        }
+    }
+
+    fn epochs(&self, block: &Block) -> Vec<(String, String)> {
+        block
+            .from
+            .iter()
+            .filter_map(|r| self.tables.get(&r.table).map(|(_, e)| (r.table.clone(), e.clone())))
+            .collect()
+    }
+
+    fn records(
+        &self,
+        header: &ReplyHeader,
+        client: &str,
+        request: &BundleRequest,
+        blocks: &[Block],
+        fragments: &[ReleasedFragment<SendableRecordBatchStream>],
+    ) -> Vec<LedgerRecord> {
+        let mut records = vec![];
+        for (block, fragment) in blocks.iter().zip(fragments) {
+            let ReleasedFragment::Cells(table) = fragment else { continue };
+            let versions: Vec<u32> = block
+                .from
+                .iter()
+                .map(|r| self.tables.get(&r.table).map_or(0, |(c, _)| c.version))
+                .collect();
+            let epochs: Vec<String> =
+                self.epochs(block).into_iter().map(|(_, epoch)| epoch).collect();
+            records.extend(ledger_records(
+                block,
+                table,
+                &LedgerContext {
+                    release_id: &header.release_id,
+                    versions: &versions,
+                    epochs: &epochs,
+                    policy_hash: &header.policy_hash,
+                    client,
+                    user: &request.user,
+                    purpose: request.purpose.as_deref(),
+                },
+            ));
+        }
+        records
+    }
+}
+
+/// Tells one run of a node from the next in release ids.
+fn rand_start() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(std::process::id())
+}

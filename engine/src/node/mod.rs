@@ -1,0 +1,15 @@
+//! The node's side of a statement: read, judge, execute, gate.
+//!
+//! ```text
+//! fragment text -> resolve -> block -> admit (policies) -> gated block -> execute -> gate -> Released
+//! ```
+//! A node trusts nothing a coordinator says of a fragment: it reads the text itself.
+
+mod answer;
+mod executor;
+mod ledger;
+mod people;
+
+pub use answer::{Node, ReleasedBundle};
+pub use executor::{EmbeddedExecutor, FragmentExecutor};
+pub(crate) use people::people_udaf;

@@ -1,0 +1,157 @@
+//! The ticket of a bundle: [`BundleRequest`] to Flight ticket and back, within limits.
+
+use arrow_flight::Ticket;
+use arrow_flight::sql::Any;
+use hedgerow_catalog::Limits;
+use hedgerow_engine::{BUNDLE_VERSION, BundleRequest, EngineError, WireError, sqlstate};
+use prost::Message;
+
+use crate::status::wire_error;
+
+/// Type of a bundle inside its ticket.
+const BUNDLE_TYPE_URL: &str = "type.googleapis.com/hedgerow.v1.Bundle";
+
+/// Most fragments of one bundle.
+const FRAGMENTS_MAX: usize = 64;
+/// Longest fragment, in bytes: a fragment spells out what the statement leaves unsaid.
+const FRAGMENT_BYTES_MAX: usize = 256 * 1_024;
+/// Longest statement id, hash or user name, in bytes.
+const NAME_BYTES_MAX: usize = 256;
+/// Longest purpose, in bytes.
+const PURPOSE_BYTES_MAX: usize = 2_048;
+/// Longest user token or signature, in bytes.
+const CREDENTIAL_BYTES_MAX: usize = 16 * 1_024;
+
+/// [`BundleRequest`] as protobuf. Field numbers are fixed for good.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct BundleTicket {
+    #[prost(uint32, tag = "1")]
+    pub(super) version: u32,
+    #[prost(string, tag = "2")]
+    pub(super) statement_id: String,
+    #[prost(string, tag = "3")]
+    pub(super) bundle_hash: String,
+    #[prost(string, repeated, tag = "4")]
+    pub(super) fragments: Vec<String>,
+    #[prost(string, tag = "5")]
+    pub(super) statement: String,
+    #[prost(string, tag = "6")]
+    pub(super) user: String,
+    #[prost(string, optional, tag = "7")]
+    pub(super) purpose: Option<String>,
+    #[prost(string, optional, tag = "8")]
+    pub(super) user_token: Option<String>,
+    #[prost(bytes = "vec", optional, tag = "9")]
+    pub(super) client_signature: Option<Vec<u8>>,
+}
+
+impl BundleTicket {
+    pub(super) fn new(request: &BundleRequest) -> Self {
+        Self {
+            version: request.version,
+            statement_id: request.statement_id.clone(),
+            bundle_hash: request.hash(),
+            fragments: request.fragments.clone(),
+            statement: request.statement.clone(),
+            user: request.user.clone(),
+            purpose: request.purpose.clone(),
+            user_token: request.user_token.clone(),
+            client_signature: request.client_signature.clone(),
+        }
+    }
+
+    pub(super) fn pack(&self) -> Any {
+        Any {
+            type_url: BUNDLE_TYPE_URL.to_owned(),
+            value: self.encode_to_vec().into(),
+        }
+    }
+
+    /// Sizes against their limits, checked before anything looks inside.
+    fn check(&self, limits: &Limits) -> Result<(), WireError> {
+        let longest = self.fragments.iter().map(String::len).max().unwrap_or(0);
+        let names = [&self.statement_id, &self.bundle_hash, &self.user];
+        let name = names.iter().map(|name| name.len()).max().unwrap_or(0);
+        let token = self.user_token.as_ref().map_or(0, String::len);
+        let signature = self.client_signature.as_ref().map_or(0, Vec::len);
+        within("fragments_max", self.fragments.len(), FRAGMENTS_MAX)?;
+        within("fragment_bytes_max", longest, FRAGMENT_BYTES_MAX)?;
+        within(
+            "statement_bytes_max",
+            self.statement.len(),
+            limits.statement_bytes_max,
+        )?;
+        within("name_bytes_max", name, NAME_BYTES_MAX)?;
+        let purpose = self.purpose.as_ref().map_or(0, String::len);
+        within("purpose_bytes_max", purpose, PURPOSE_BYTES_MAX)?;
+        within(
+            "credential_bytes_max",
+            token.max(signature),
+            CREDENTIAL_BYTES_MAX,
+        )
+    }
+}
+
+/// Packs a request into a ticket.
+pub(crate) fn bundle_ticket(request: &BundleRequest) -> Ticket {
+    Ticket::new(BundleTicket::new(request).pack().encode_to_vec())
+}
+
+/// Tells whether a ticket holds a bundle.
+pub(crate) fn is_bundle(any: &Any) -> bool {
+    any.type_url == BUNDLE_TYPE_URL
+}
+
+/// Unpacks a request, checking its version, its sizes and its hash.
+pub(crate) fn bundle_request(any: &Any, limits: &Limits) -> Result<BundleRequest, WireError> {
+    let ticket = BundleTicket::decode(&*any.value).map_err(|_| malformed("it does not decode"))?;
+    if ticket.version != BUNDLE_VERSION {
+        return Err(wire_error(
+            sqlstate::NOT_SUPPORTED,
+            format!(
+                "bundle version {} is not version {BUNDLE_VERSION}",
+                ticket.version
+            ),
+            Some("run the same version of the program at both ends"),
+        ));
+    }
+    if ticket.fragments.is_empty() {
+        return Err(malformed("it has no fragments"));
+    }
+    ticket.check(limits)?;
+    let hash = ticket.bundle_hash;
+    let request = BundleRequest {
+        version: ticket.version,
+        statement_id: ticket.statement_id,
+        fragments: ticket.fragments,
+        statement: ticket.statement,
+        user: ticket.user,
+        purpose: ticket.purpose,
+        user_token: ticket.user_token,
+        client_signature: ticket.client_signature,
+    };
+    if request.hash() != hash {
+        return Err(malformed("its hash is not the hash of its fragments"));
+    }
+    Ok(request)
+}
+
+fn within(limit: &'static str, value: usize, maximum: usize) -> Result<(), WireError> {
+    if value <= maximum {
+        return Ok(());
+    }
+    let error = EngineError::Limit {
+        limit,
+        value: value as u64,
+        maximum: maximum as u64,
+    };
+    Err(error.external())
+}
+
+fn malformed(what: &str) -> WireError {
+    wire_error(
+        sqlstate::SYNTAX,
+        format!("the bundle ticket is malformed: {what}"),
+        None,
+    )
+}

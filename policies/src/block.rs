@@ -1,0 +1,565 @@
+//! A query block in normal form: the one thing that is emitted, proved, judged and executed.
+//!
+//! A [`Block`] is closed: whatever SQL can say that has no place here is not a block, and is not
+//! split across organisations. Lowering into it and emitting from it are `hedgerow-engine`'s.
+//!
+//! ```text
+//! from    r0  JOIN r1  LEFT JOIN r2 ON …     relations by position, inner conditions in `filter`
+//! filter  c1 AND c2 AND …                    conjuncts in canonical order
+//! output  Rows: columns, limit               or
+//!         Groups: keys, measures             a cell is one measure of one group
+//! ```
+
+use arrow::datatypes::DataType;
+
+/// One query block: relations, conjuncts, and either rows or groups.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Block {
+    /// Relations in the order of the text; the first one has [`Join::First`].
+    pub from: Vec<Relation>,
+    /// Conjuncts that every row meets, conditions of inner joins among them, in canonical order.
+    pub filter: Vec<Expr>,
+    /// What comes out.
+    pub output: Output,
+}
+
+/// One occurrence of a contract table.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Relation {
+    /// Contract name.
+    pub table: String,
+    /// The one organisation it was named in (`northmoor.admitted_care`), if any.
+    pub only: Option<String>,
+    /// How it joins what stands before it.
+    pub join: Join,
+}
+
+/// How a relation joins those before it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Join {
+    /// The first relation.
+    First,
+    /// Inner; its conditions stand in [`Block::filter`].
+    Inner,
+    /// Left outer, with the conjuncts of its ON clause.
+    Left(Vec<Expr>),
+}
+
+/// What a block yields.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Output {
+    /// Plain rows; allowed over open tables only.
+    Rows {
+        /// One expression per output column.
+        columns: Vec<Expr>,
+        /// At most so many rows.
+        limit: Option<u64>,
+    },
+    /// One row per distinct key tuple; no keys is one group.
+    Groups {
+        /// Group keys.
+        keys: Vec<Expr>,
+        /// Measures; each gives one cell per group.
+        measures: Vec<Measure>,
+    },
+}
+
+/// An aggregate call.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Measure {
+    /// Which aggregate.
+    pub function: AggregateFunction,
+    /// Its arguments; none for `count(*)`.
+    pub arguments: Vec<Expr>,
+    /// `DISTINCT`.
+    pub distinct: bool,
+    /// `FILTER (WHERE …)`.
+    pub condition: Option<Expr>,
+}
+
+/// Aggregates a node computes: standard SQL, and the gate's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the names are the SQL names")]
+pub enum AggregateFunction {
+    Count,
+    Sum,
+    Avg,
+    Min,
+    Max,
+    BoolAnd,
+    BoolOr,
+    BitAnd,
+    BitOr,
+    BitXor,
+    VarPop,
+    VarSamp,
+    StddevPop,
+    StddevSamp,
+    CovarPop,
+    CovarSamp,
+    Corr,
+    RegrAvgx,
+    RegrAvgy,
+    RegrCount,
+    RegrIntercept,
+    RegrR2,
+    RegrSlope,
+    RegrSxx,
+    RegrSxy,
+    RegrSyy,
+    /// The gate's own: distinct people, counted no further than k. Never accepted from outside.
+    People,
+}
+
+impl AggregateFunction {
+    const NAMES: [(Self, &'static str); 27] = [
+        (Self::Count, "count"),
+        (Self::Sum, "sum"),
+        (Self::Avg, "avg"),
+        (Self::Min, "min"),
+        (Self::Max, "max"),
+        (Self::BoolAnd, "bool_and"),
+        (Self::BoolOr, "bool_or"),
+        (Self::BitAnd, "bit_and"),
+        (Self::BitOr, "bit_or"),
+        (Self::BitXor, "bit_xor"),
+        (Self::VarPop, "var_pop"),
+        (Self::VarSamp, "var"),
+        (Self::StddevPop, "stddev_pop"),
+        (Self::StddevSamp, "stddev"),
+        (Self::CovarPop, "covar_pop"),
+        (Self::CovarSamp, "covar_samp"),
+        (Self::Corr, "corr"),
+        (Self::RegrAvgx, "regr_avgx"),
+        (Self::RegrAvgy, "regr_avgy"),
+        (Self::RegrCount, "regr_count"),
+        (Self::RegrIntercept, "regr_intercept"),
+        (Self::RegrR2, "regr_r2"),
+        (Self::RegrSlope, "regr_slope"),
+        (Self::RegrSxx, "regr_sxx"),
+        (Self::RegrSxy, "regr_sxy"),
+        (Self::RegrSyy, "regr_syy"),
+        (Self::People, "hedgerow_people"),
+    ];
+
+    /// The name DataFusion resolves it by.
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(function, _)| *function == self).map_or("", |(_, name)| name)
+    }
+
+    /// The aggregate of a name, if it is one that nodes compute.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(_, known)| *known == name).map(|(function, _)| *function)
+    }
+
+    /// Tells whether the answer is some person's own value.
+    pub fn is_extreme(self) -> bool {
+        matches!(
+            self,
+            Self::Min
+                | Self::Max
+                | Self::BoolAnd
+                | Self::BoolOr
+                | Self::BitAnd
+                | Self::BitOr
+                | Self::BitXor
+        )
+    }
+
+    /// Tells whether it is built from second moments (variance, correlation, regression).
+    pub fn is_moment(self) -> bool {
+        !self.is_extreme()
+            && !matches!(self, Self::Count | Self::Sum | Self::Avg | Self::People)
+    }
+}
+
+/// A scalar expression over the relations of a block.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Expr {
+    /// A column of a relation, by position.
+    Column {
+        /// Index into [`Block::from`].
+        relation: usize,
+        /// Contract column name.
+        name: String,
+    },
+    /// The virtual column `organisation` of a relation; a literal by the time a node sees it.
+    Organisation {
+        /// Index into [`Block::from`].
+        relation: usize,
+    },
+    /// A typed constant.
+    Literal(Literal),
+    /// Flat conjunction of two or more.
+    And(Vec<Expr>),
+    /// Flat disjunction of two or more.
+    Or(Vec<Expr>),
+    /// Negation.
+    Not(Box<Expr>),
+    /// Unary minus.
+    Negative(Box<Expr>),
+    /// `IS [NOT] NULL | TRUE | FALSE | UNKNOWN`.
+    Is {
+        /// What is tested.
+        operand: Box<Expr>,
+        /// For what.
+        test: UnaryTest,
+        /// `IS NOT`.
+        negated: bool,
+    },
+    /// A binary operator other than AND and OR.
+    Binary {
+        /// Left operand.
+        left: Box<Expr>,
+        /// Operator.
+        operator: BinaryOperator,
+        /// Right operand.
+        right: Box<Expr>,
+    },
+    /// `[NOT] BETWEEN`.
+    Between {
+        /// What is tested.
+        operand: Box<Expr>,
+        /// NOT BETWEEN.
+        negated: bool,
+        /// Lower end, inclusive.
+        low: Box<Expr>,
+        /// Upper end, inclusive.
+        high: Box<Expr>,
+    },
+    /// `[NOT] IN (list)`.
+    InList {
+        /// What is tested.
+        operand: Box<Expr>,
+        /// The list.
+        list: Vec<Expr>,
+        /// NOT IN.
+        negated: bool,
+    },
+    /// `[NOT] LIKE | ILIKE`.
+    Like {
+        /// What is matched.
+        operand: Box<Expr>,
+        /// The pattern.
+        pattern: Box<Expr>,
+        /// Escape character.
+        escape: Option<char>,
+        /// NOT LIKE.
+        negated: bool,
+        /// ILIKE.
+        case_insensitive: bool,
+    },
+    /// `CASE`.
+    Case {
+        /// Operand of a simple CASE.
+        operand: Option<Box<Expr>>,
+        /// WHEN and THEN.
+        branches: Vec<(Expr, Expr)>,
+        /// ELSE.
+        otherwise: Option<Box<Expr>>,
+    },
+    /// `CAST` or `TRY_CAST`.
+    Cast {
+        /// What is cast.
+        operand: Box<Expr>,
+        /// To which type.
+        to: TypeName,
+        /// TRY_CAST: NULL instead of an error.
+        or_null: bool,
+    },
+    /// A deterministic scalar function.
+    Function {
+        /// Name DataFusion resolves it by.
+        name: String,
+        /// Arguments.
+        arguments: Vec<Expr>,
+    },
+}
+
+/// What IS tests for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the names are the SQL names")]
+pub enum UnaryTest {
+    Null,
+    True,
+    False,
+    Unknown,
+}
+
+/// Binary operators other than AND and OR.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the names say which")]
+pub enum BinaryOperator {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+    IsDistinctFrom,
+    IsNotDistinctFrom,
+    Plus,
+    Minus,
+    Multiply,
+    Divide,
+    Modulo,
+    Concat,
+    RegexMatch,
+    RegexIMatch,
+    RegexNotMatch,
+    RegexNotIMatch,
+    BitwiseAnd,
+    BitwiseOr,
+    BitwiseXor,
+    ShiftLeft,
+    ShiftRight,
+}
+
+impl BinaryOperator {
+    /// Tells whether it compares and yields a Boolean.
+    pub fn is_comparison(self) -> bool {
+        matches!(
+            self,
+            Self::Equal
+                | Self::NotEqual
+                | Self::Less
+                | Self::LessOrEqual
+                | Self::Greater
+                | Self::GreaterOrEqual
+                | Self::IsDistinctFrom
+                | Self::IsNotDistinctFrom
+        )
+    }
+
+    /// Tells whether it works on bits (used to pack several values into one).
+    pub fn is_bitwise(self) -> bool {
+        matches!(
+            self,
+            Self::BitwiseAnd
+                | Self::BitwiseOr
+                | Self::BitwiseXor
+                | Self::ShiftLeft
+                | Self::ShiftRight
+        )
+    }
+}
+
+/// An Arrow type with the order that canonical expressions need.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TypeName(pub DataType);
+
+impl PartialOrd for TypeName {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for TypeName {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.to_string().cmp(&other.0.to_string())
+    }
+}
+
+/// A typed constant as its canonical text; `None` is a typed NULL.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Literal {
+    /// Its type.
+    pub data_type: TypeName,
+    /// Text that casts back to the very same value; `None` for NULL.
+    pub text: Option<String>,
+}
+
+impl Literal {
+    /// A string constant.
+    pub fn utf8(text: impl Into<String>) -> Self {
+        Self { data_type: TypeName(DataType::Utf8), text: Some(text.into()) }
+    }
+
+    /// An Int64 constant.
+    pub fn int64(value: i64) -> Self {
+        Self { data_type: TypeName(DataType::Int64), text: Some(value.to_string()) }
+    }
+
+    /// A Boolean constant.
+    pub fn boolean(value: bool) -> Self {
+        Self { data_type: TypeName(DataType::Boolean), text: Some(value.to_string()) }
+    }
+
+    /// Tells whether it is a number equal to zero, or NULL.
+    pub fn is_zero_or_null(&self) -> bool {
+        match &self.text {
+            None => true,
+            Some(text) => {
+                self.data_type.0.is_numeric() && text.parse::<f64>().is_ok_and(|v| v == 0.0)
+            }
+        }
+    }
+
+    /// Tells whether it is a number equal to one.
+    pub fn is_one(&self) -> bool {
+        self.data_type.0.is_numeric()
+            && self.text.as_deref().is_some_and(|t| t.parse::<f64>().is_ok_and(|v| v == 1.0))
+    }
+}
+
+impl Expr {
+    /// Calls `visit` on this expression and everything below it, parents first.
+    pub fn walk(&self, visit: &mut dyn FnMut(&Expr)) {
+        visit(self);
+        for child in self.children() {
+            child.walk(visit);
+        }
+    }
+
+    /// The direct operands, in order.
+    pub fn children(&self) -> Vec<&Expr> {
+        match self {
+            Self::Column { .. } | Self::Organisation { .. } | Self::Literal(_) => vec![],
+            Self::And(list) | Self::Or(list) => list.iter().collect(),
+            Self::Not(operand)
+            | Self::Negative(operand)
+            | Self::Is { operand, .. }
+            | Self::Cast { operand, .. } => vec![operand],
+            Self::Binary { left, right, .. } => vec![left, right],
+            Self::Between { operand, low, high, .. } => vec![operand, low, high],
+            Self::InList { operand, list, .. } => {
+                std::iter::once(operand.as_ref()).chain(list).collect()
+            }
+            Self::Like { operand, pattern, .. } => vec![operand, pattern],
+            Self::Case { operand, branches, otherwise } => operand
+                .iter()
+                .map(AsRef::as_ref)
+                .chain(branches.iter().flat_map(|(when, then)| [when, then]))
+                .chain(otherwise.iter().map(AsRef::as_ref))
+                .collect(),
+            Self::Function { arguments, .. } => arguments.iter().collect(),
+        }
+    }
+
+    /// Rebuilds the expression with `change` applied to every node, children first.
+    #[must_use]
+    pub fn map(self, change: &dyn Fn(Expr) -> Expr) -> Expr {
+        let one = |e: Box<Expr>| Box::new(e.map(change));
+        let many = |l: Vec<Expr>| l.into_iter().map(|e| e.map(change)).collect::<Vec<_>>();
+        let rebuilt = match self {
+            leaf @ (Self::Column { .. } | Self::Organisation { .. } | Self::Literal(_)) => leaf,
+            Self::And(list) => Self::And(many(list)),
+            Self::Or(list) => Self::Or(many(list)),
+            Self::Not(operand) => Self::Not(one(operand)),
+            Self::Negative(operand) => Self::Negative(one(operand)),
+            Self::Is { operand, test, negated } => {
+                Self::Is { operand: one(operand), test, negated }
+            }
+            Self::Binary { left, operator, right } => {
+                Self::Binary { left: one(left), operator, right: one(right) }
+            }
+            Self::Between { operand, negated, low, high } => {
+                Self::Between { operand: one(operand), negated, low: one(low), high: one(high) }
+            }
+            Self::InList { operand, list, negated } => {
+                Self::InList { operand: one(operand), list: many(list), negated }
+            }
+            Self::Like { operand, pattern, escape, negated, case_insensitive } => Self::Like {
+                operand: one(operand),
+                pattern: one(pattern),
+                escape,
+                negated,
+                case_insensitive,
+            },
+            Self::Case { operand, branches, otherwise } => Self::Case {
+                operand: operand.map(one),
+                branches: branches
+                    .into_iter()
+                    .map(|(when, then)| (when.map(change), then.map(change)))
+                    .collect(),
+                otherwise: otherwise.map(one),
+            },
+            Self::Cast { operand, to, or_null } => Self::Cast { operand: one(operand), to, or_null },
+            Self::Function { name, arguments } => Self::Function { name, arguments: many(arguments) },
+        };
+        change(rebuilt)
+    }
+
+    /// Joins conjuncts into one expression; none is TRUE.
+    pub fn conjunction(mut conjuncts: Vec<Expr>) -> Expr {
+        match conjuncts.len() {
+            0 => Self::Literal(Literal::boolean(true)),
+            1 => conjuncts.remove(0),
+            _ => Self::And(conjuncts),
+        }
+    }
+
+    /// The relations it reads columns of (the organisation column included).
+    pub fn relations(&self) -> std::collections::BTreeSet<usize> {
+        let mut found = std::collections::BTreeSet::new();
+        self.walk(&mut |e| {
+            if let Expr::Column { relation, .. } | Expr::Organisation { relation } = e {
+                found.insert(*relation);
+            }
+        });
+        found
+    }
+
+    /// The two sides of an equality between columns, if it is one.
+    pub fn column_equality(&self) -> Option<((usize, &str), (usize, &str))> {
+        let Self::Binary { left, operator: BinaryOperator::Equal, right } = self else {
+            return None;
+        };
+        match (left.as_ref(), right.as_ref()) {
+            (
+                Self::Column { relation: a, name: x },
+                Self::Column { relation: b, name: y },
+            ) => Some(((*a, x), (*b, y))),
+            _ => None,
+        }
+    }
+}
+
+impl Block {
+    /// Every expression of the block with its place, for whoever must look at all of them.
+    pub fn expressions(&self) -> Vec<&Expr> {
+        let joins = self.from.iter().flat_map(|relation| match &relation.join {
+            Join::First | Join::Inner => [].iter(),
+            Join::Left(on) => on.iter(),
+        });
+        let output: Vec<&Expr> = match &self.output {
+            Output::Rows { columns, .. } => columns.iter().collect(),
+            Output::Groups { keys, measures } => keys
+                .iter()
+                .chain(measures.iter().flat_map(|m| m.arguments.iter().chain(&m.condition)))
+                .collect(),
+        };
+        joins.chain(&self.filter).chain(output).collect()
+    }
+
+    /// Rebuilds the block with `change` applied to every expression node, children first.
+    #[must_use]
+    pub fn map(self, change: &dyn Fn(Expr) -> Expr) -> Block {
+        let many = |l: Vec<Expr>| l.into_iter().map(|e| e.map(change)).collect::<Vec<_>>();
+        let from = self.from.into_iter().map(|relation| Relation {
+            join: match relation.join {
+                Join::Left(on) => Join::Left(many(on)),
+                other @ (Join::First | Join::Inner) => other,
+            },
+            ..relation
+        });
+        Block {
+            from: from.collect(),
+            filter: many(self.filter),
+            output: match self.output {
+                Output::Rows { columns, limit } => Output::Rows { columns: many(columns), limit },
+                Output::Groups { keys, measures } => Output::Groups {
+                    keys: many(keys),
+                    measures: measures
+                        .into_iter()
+                        .map(|m| Measure {
+                            arguments: many(m.arguments),
+                            condition: m.condition.map(|c| c.map(change)),
+                            ..m
+                        })
+                        .collect(),
+                },
+            },
+        }
+    }
+}

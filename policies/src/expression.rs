@@ -1,0 +1,328 @@
+//! What an expression may contain, by the place it stands in (rules S2, S3, S4, S9).
+//!
+//! Everything here is total: it cannot fail on any row, so no error can tell a row apart. Arithmetic
+//! and failing casts over protected columns wait for total evaluation and are refused.
+
+use std::sync::Arc;
+
+use crate::block::{Expr, Literal};
+use crate::contract::{Role, TableContract};
+use crate::refusal::{Refusal, Rule};
+
+/// Where an expression stands in a protected question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// A group key (S2).
+    Key,
+    /// WHERE, ON, FILTER, WHEN.
+    Condition,
+    /// The argument of `count(x)`.
+    Counted,
+    /// The argument of `sum` or `avg` (S3).
+    Measured,
+    /// The argument of a moment: variance, correlation, regression (S3).
+    Continuous,
+}
+
+/// Deterministic functions that cannot fail on any value of their first argument.
+const TOTAL_FUNCTIONS: &[&str] = &[
+    "btrim", "character_length", "coalesce", "concat", "date_part", "date_trunc", "left", "lower",
+    "ltrim", "nullif", "right", "rtrim", "starts_with", "substr", "trim", "upper",
+];
+
+/// The contracts of a block's relations, by position.
+#[derive(Clone, Copy)]
+pub(crate) struct Places<'a> {
+    pub(crate) contracts: &'a [Arc<TableContract>],
+}
+
+/// What a column is, seen from a protected question.
+enum ColumnKind {
+    /// Of an open relation.
+    Open,
+    Dimension,
+    Measure { continuous: bool },
+    Identifier,
+}
+
+impl Places<'_> {
+    pub(crate) fn is_visible(&self, relation: usize, name: &str) -> bool {
+        self.contracts
+            .get(relation)
+            .and_then(|contract| contract.column(name))
+            .is_some_and(|column| !column.roles.is_empty())
+    }
+
+    fn kind(&self, relation: usize, name: &str) -> (ColumnKind, bool) {
+        let Some(contract) = self.contracts.get(relation) else {
+            return (ColumnKind::Identifier, false);
+        };
+        let Some(column) = contract.column(name) else {
+            return (ColumnKind::Identifier, false);
+        };
+        if !contract.is_protected() {
+            return (ColumnKind::Open, false);
+        }
+        let measure = column.has_role(Role::Measure);
+        if column.has_role(Role::Dimension) || column.has_role(Role::Open) {
+            (ColumnKind::Dimension, measure)
+        } else if measure {
+            (ColumnKind::Measure { continuous: column.continuous }, true)
+        } else {
+            (ColumnKind::Identifier, false)
+        }
+    }
+
+    /// Checks an expression for a place.
+    ///
+    /// # Errors
+    /// A [`Refusal`] that names the offending part.
+    pub(crate) fn check(&self, expr: &Expr, place: Use) -> Result<(), Refusal> {
+        match place {
+            Use::Key => self.check_key(expr),
+            Use::Condition => self.check_condition(expr),
+            Use::Counted => self.check_counted(expr),
+            Use::Measured | Use::Continuous => self.check_measured(expr, place),
+        }
+    }
+
+    // --------------------------------------------------------------- S2
+
+    fn check_key(&self, expr: &Expr) -> Result<(), Refusal> {
+        match expr {
+            Expr::Column { relation, name } => match self.kind(*relation, name).0 {
+                ColumnKind::Open | ColumnKind::Dimension => Ok(()),
+                ColumnKind::Measure { .. } => Err(Refusal::new(
+                    Rule::S2Key,
+                    format!("measure `{name}` cannot be a group key: its values are nearly unique"),
+                    format!("band it: CASE WHEN {name} < 18 THEN 'under 18' ELSE '18 and over' END"),
+                )),
+                ColumnKind::Identifier => Err(identifier(name)),
+            },
+            Expr::Literal(_) | Expr::Organisation { .. } => Ok(()),
+            Expr::Case { operand: None, branches, otherwise } => {
+                for (when, then) in branches {
+                    self.check_band(when)?;
+                    self.check_key(then)?;
+                }
+                otherwise.as_deref().map_or(Ok(()), |e| self.check_key(e))
+            }
+            Expr::Binary { operator, .. } if operator.is_comparison() => self.check_band(expr),
+            Expr::Between { .. } => self.check_band(expr),
+            other => {
+                check_node(other)?;
+                other.children().into_iter().try_for_each(|child| self.check_key(child))
+            }
+        }
+    }
+
+    /// A condition inside a key: a measure may be compared there with constants only.
+    fn check_band(&self, expr: &Expr) -> Result<(), Refusal> {
+        let compares = match expr {
+            Expr::Binary { operator, .. } => operator.is_comparison(),
+            Expr::Between { .. } | Expr::InList { .. } => true,
+            _ => false,
+        };
+        let children = expr.children();
+        let constants = children.iter().filter(|e| matches!(e, Expr::Literal(_))).count();
+        let banded = compares && constants + 1 == children.len();
+        if banded || matches!(expr, Expr::Is { .. }) {
+            return self.check_condition(expr);
+        }
+        match expr {
+            Expr::And(_) | Expr::Or(_) | Expr::Not(_) => {
+                children.into_iter().try_for_each(|child| self.check_band(child))
+            }
+            other => {
+                check_node(other)?;
+                children.into_iter().try_for_each(|child| self.check_key(child))
+            }
+        }
+    }
+
+    // --------------------------------------------------------------- S4, S9
+
+    fn check_condition(&self, expr: &Expr) -> Result<(), Refusal> {
+        if let Expr::Column { relation, name } = expr {
+            return match self.kind(*relation, name).0 {
+                ColumnKind::Identifier => Err(identifier(name)),
+                ColumnKind::Open | ColumnKind::Dimension | ColumnKind::Measure { .. } => Ok(()),
+            };
+        }
+        if let Some(name) = self.identifier_beside_literal(expr) {
+            return Err(Refusal::new(
+                Rule::S4Literal,
+                format!("identifier `{name}` is compared with a value"),
+                "filter on dimensions and measures; nobody can be looked up",
+            ));
+        }
+        check_node(expr)?;
+        expr.children().into_iter().try_for_each(|child| self.check_condition(child))
+    }
+
+    fn identifier_beside_literal(&self, expr: &Expr) -> Option<String> {
+        let children = expr.children();
+        let literal = children.iter().any(|e| matches!(e, Expr::Literal(_)));
+        children.into_iter().filter(|_| literal).find_map(|child| match child {
+            Expr::Column { relation, name }
+                if matches!(self.kind(*relation, name).0, ColumnKind::Identifier) =>
+            {
+                Some(name.clone())
+            }
+            _ => None,
+        })
+    }
+
+    // --------------------------------------------------------------- S3
+
+    fn check_counted(&self, expr: &Expr) -> Result<(), Refusal> {
+        match expr {
+            Expr::Column { relation, name } => match self.kind(*relation, name).0 {
+                ColumnKind::Dimension | ColumnKind::Measure { .. } => Ok(()),
+                ColumnKind::Open => Err(open_in_aggregate(name)),
+                ColumnKind::Identifier => Err(identifier(name)),
+            },
+            Expr::Literal(literal) if literal.text.is_some() => Ok(()),
+            Expr::Case { .. } => self.check_conditional(expr, Use::Counted),
+            _ => Err(bare_measure()),
+        }
+    }
+
+    fn check_measured(&self, expr: &Expr, place: Use) -> Result<(), Refusal> {
+        match expr {
+            Expr::Column { relation, name } => match self.kind(*relation, name) {
+                (ColumnKind::Open, _) => Err(open_in_aggregate(name)),
+                (ColumnKind::Identifier, _) => Err(identifier(name)),
+                (ColumnKind::Measure { continuous: false }, _) if place == Use::Continuous => {
+                    Err(not_continuous(name))
+                }
+                (ColumnKind::Dimension, _) if place == Use::Continuous => Err(not_continuous(name)),
+                (ColumnKind::Measure { .. }, _) | (ColumnKind::Dimension, true) => Ok(()),
+                (ColumnKind::Dimension, false) => Err(Refusal::new(
+                    Rule::S3Measure,
+                    format!("dimension `{name}` cannot be summed or averaged"),
+                    "make it a group key, or count it",
+                )),
+            },
+            Expr::Case { .. } if place == Use::Measured => {
+                self.check_conditional(expr, Use::Measured)
+            }
+            _ => Err(bare_measure()),
+        }
+    }
+
+    /// `CASE WHEN c THEN x [ELSE 0|NULL] END`: a measure under one condition.
+    fn check_conditional(&self, expr: &Expr, place: Use) -> Result<(), Refusal> {
+        let Expr::Case { operand: None, branches, otherwise } = expr else {
+            return Err(bare_measure());
+        };
+        let [(when, then)] = branches.as_slice() else { return Err(bare_measure()) };
+        self.check_condition(when)?;
+        let nothing = |e: &Expr| matches!(e, Expr::Literal(l) if l.is_zero_or_null());
+        if !otherwise.as_deref().is_none_or(nothing) {
+            return Err(bare_measure());
+        }
+        match then {
+            Expr::Literal(literal) if literal.is_one() => Ok(()),
+            Expr::Column { .. } => self.check(then, place),
+            _ => Err(bare_measure()),
+        }
+    }
+}
+
+/// S9: node kinds that cannot fail, whatever the row holds.
+fn check_node(expr: &Expr) -> Result<(), Refusal> {
+    match expr {
+        Expr::Column { .. }
+        | Expr::Organisation { .. }
+        | Expr::Literal(_)
+        | Expr::And(_)
+        | Expr::Or(_)
+        | Expr::Not(_)
+        | Expr::Is { .. }
+        | Expr::Between { .. }
+        | Expr::InList { .. }
+        | Expr::Case { .. } => Ok(()),
+        Expr::Like { pattern, .. } => match pattern.as_ref() {
+            Expr::Literal(_) => Ok(()),
+            _ => Err(fallible("LIKE with a pattern that is not a constant")),
+        },
+        Expr::Negative(_) => Err(fallible("arithmetic")),
+        Expr::Binary { operator, .. } if operator.is_comparison() => Ok(()),
+        Expr::Binary { operator, .. } if operator.is_bitwise() => Err(fallible("a bitwise operator")),
+        Expr::Binary { operator: crate::BinaryOperator::Concat, .. } => Ok(()),
+        Expr::Binary { .. } => Err(fallible("arithmetic")),
+        Expr::Cast { or_null: true, .. } => Ok(()),
+        Expr::Cast { to, .. } => match to.0 {
+            arrow::datatypes::DataType::Utf8 => Ok(()),
+            _ => Err(fallible("CAST")),
+        },
+        Expr::Function { name, arguments } => check_function(name, arguments),
+    }
+}
+
+fn check_function(name: &str, arguments: &[Expr]) -> Result<(), Refusal> {
+    let constants_from = match name {
+        "substr" | "left" | "right" => 1,
+        _ => usize::MAX,
+    };
+    let positive = |literal: &Literal| {
+        literal.text.as_deref().is_some_and(|t| t.parse::<i64>().is_ok_and(|v| v > 0))
+    };
+    let safe_arguments = arguments
+        .iter()
+        .skip(constants_from)
+        .all(|argument| matches!(argument, Expr::Literal(l) if positive(l)));
+    let unit = match name {
+        "date_part" | "date_trunc" => matches!(arguments.first(), Some(Expr::Literal(_))),
+        _ => true,
+    };
+    if TOTAL_FUNCTIONS.contains(&name) && safe_arguments && unit {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        Rule::S9Function,
+        format!("function `{name}` with these arguments is not allowed over a protected table"),
+        format!("allowed are: {}", TOTAL_FUNCTIONS.join(", ")),
+    ))
+}
+
+fn fallible(what: &str) -> Refusal {
+    Refusal::new(
+        Rule::S9Function,
+        format!("{what} over the columns of a protected table is not allowed below the aggregate"),
+        "compare columns with constants, use TRY_CAST, and calculate with the released results",
+    )
+}
+
+fn identifier(name: &str) -> Refusal {
+    Refusal::new(
+        Rule::S4Identifier,
+        format!("identifier `{name}` may only join tables or be counted with `count(DISTINCT {name})`"),
+        "group, filter and measure by dimensions and measures instead",
+    )
+}
+
+fn open_in_aggregate(name: &str) -> Refusal {
+    Refusal::new(
+        Rule::S3Measure,
+        format!("column `{name}` of an open table stands inside an aggregate over protected rows"),
+        "use it as a group key, and calculate with it after the aggregate",
+    )
+}
+
+fn not_continuous(name: &str) -> Refusal {
+    Refusal::new(
+        Rule::S3Measure,
+        format!("`{name}` is not declared `continuous`, so its moments could tell single values"),
+        "use count, sum or avg",
+    )
+}
+
+fn bare_measure() -> Refusal {
+    Refusal::new(
+        Rule::S3Measure,
+        "an aggregate over a protected table takes one bare measure column",
+        "write sum(x), avg(x), count(x) FILTER (WHERE …), and calculate with the results",
+    )
+}

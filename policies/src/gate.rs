@@ -1,0 +1,250 @@
+//! The gate: the one place where an executed bundle becomes something that may be sent.
+//!
+//! ```text
+//! executed fragment:  k0 k1 | m0 m1 | people contributors…      at the node, before the gate
+//!    people < k          -> the group is dropped with its key (G1, G6)
+//!    contributors < k    -> the cell and those linked to it are withheld (G2)
+//! released fragment:  k0 k1 | m0 m0_lower m0_upper m0_status | m1 …
+//! ```
+//! Released columns are copied value by value into fresh buffers, with zeros under NULL: a filtered
+//! or masked Arrow array would still carry the withheld bytes. Main type: [`Released`].
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, MutableArrayData, RecordBatch, RecordBatchOptions, UInt8Array,
+    make_array,
+};
+use arrow::compute::{SortColumn, concat_batches, lexsort_to_indices};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
+use arrow::error::ArrowError;
+
+use crate::admit::{Admission, CellBounds, CellRule};
+use crate::cell::CellStatus;
+
+/// Which output column of a gated block is what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GatedColumns {
+    /// Number of key columns, which come first.
+    pub keys: usize,
+    /// Column that counts the people of the group, capped at k.
+    pub people: usize,
+    /// The threshold.
+    pub k: u32,
+    /// One rule per measure, in order; the measures follow the keys.
+    pub cells: Vec<CellRule>,
+}
+
+/// What the node computed for one fragment, before the gate.
+pub enum Executed<S> {
+    /// All groups of a protected fragment.
+    Groups(SchemaRef, Vec<RecordBatch>),
+    /// The answer of an open fragment, as a stream.
+    Stream(S),
+}
+
+/// One fragment as it may leave.
+pub enum ReleasedFragment<S> {
+    /// Cells of a protected fragment.
+    Cells(ReleasedTable),
+    /// The answer of an open fragment.
+    Open(S),
+}
+
+/// Released cells of one protected fragment.
+#[derive(Debug, Clone)]
+pub struct ReleasedTable {
+    /// Keys, then value, lower, upper and status per measure.
+    pub schema: SchemaRef,
+    /// One row per released group, ordered by key.
+    pub batch: RecordBatch,
+    /// Number of key columns.
+    pub keys: usize,
+}
+
+/// Something the gate let through. It cannot be made anywhere else.
+pub struct Released<T>(T);
+
+impl<T> Released<T> {
+    /// Looks at what was released.
+    pub fn get(&self) -> &T {
+        &self.0
+    }
+
+    /// Takes what was released, to send it.
+    pub fn into_inner(self) -> T {
+        self.0
+    }
+}
+
+/// The gate could not judge what was computed; nothing leaves.
+#[derive(Debug, thiserror::Error)]
+pub enum GateError {
+    /// The executed block does not have the columns its admission announced.
+    #[error("the executed fragment does not have the shape the gate expects")]
+    Shape,
+    /// A fragment was executed in a form its admission does not allow.
+    #[error("a protected fragment was executed as a stream")]
+    NotGathered,
+    /// Arrow failed.
+    #[error("the gate could not rebuild the released columns")]
+    Arrow(#[from] ArrowError),
+}
+
+/// Gates everything one bundle computed, once.
+///
+/// # Errors
+/// [`GateError`]; then nothing is released.
+pub fn gate<S>(
+    fragments: Vec<(Admission, Executed<S>)>,
+) -> Result<Released<Vec<ReleasedFragment<S>>>, GateError> {
+    let mut released = Vec::with_capacity(fragments.len());
+    for (admission, executed) in fragments {
+        released.push(match (admission, executed) {
+            (Admission::Open, Executed::Stream(stream)) => ReleasedFragment::Open(stream),
+            (Admission::Protected { columns, .. }, Executed::Groups(schema, batches)) => {
+                ReleasedFragment::Cells(gate_groups(&columns, &schema, &batches)?)
+            }
+            (Admission::Open | Admission::Protected { .. }, _) => {
+                return Err(GateError::NotGathered);
+            }
+        });
+    }
+    Ok(Released(released))
+}
+
+/// The schema that [`gate`] gives to a protected fragment whose keys and measures are `fields`.
+pub fn released_schema(fields: &[Arc<Field>], keys: usize) -> SchemaRef {
+    let mut out: Vec<Field> = Vec::with_capacity(keys + 4 * fields.len().saturating_sub(keys));
+    for (position, field) in fields.iter().enumerate() {
+        let value = Field::new(field.name(), field.data_type().clone(), true);
+        out.push(value);
+        if position >= keys {
+            let name = field.name();
+            out.push(Field::new(format!("{name}_lower"), field.data_type().clone(), true));
+            out.push(Field::new(format!("{name}_upper"), field.data_type().clone(), true));
+            out.push(Field::new(format!("{name}_status"), DataType::UInt8, false));
+        }
+    }
+    Arc::new(Schema::new(out))
+}
+
+fn gate_groups(
+    columns: &GatedColumns,
+    schema: &SchemaRef,
+    batches: &[RecordBatch],
+) -> Result<ReleasedTable, GateError> {
+    let all = concat_batches(schema, batches)?;
+    let measures = columns.cells.len();
+    let fields = schema.fields().get(..columns.keys + measures).ok_or(GateError::Shape)?;
+    let rows = released_rows(columns, &all)?;
+    let verdicts = Verdicts::new(columns, &all)?;
+    let mut out: Vec<ArrayRef> = Vec::new();
+    for key in 0..columns.keys {
+        out.push(rebuild(all.columns().get(key).ok_or(GateError::Shape)?, &rows, |_| true)?);
+    }
+    for (index, rule) in columns.cells.iter().enumerate() {
+        let values = all.columns().get(columns.keys + index).ok_or(GateError::Shape)?;
+        let kept = |row: usize| verdicts.released(rule.linked, row);
+        let value = rebuild(values, &rows, kept)?;
+        let status = rows.iter().map(|&row| {
+            if kept(row) { CellStatus::Released } else { CellStatus::Withheld }.code()
+        });
+        let status: UInt8Array = status.collect();
+        let (lower, upper) = bounds(rule.bounds, columns.k, &value, &status)?;
+        out.extend([value, lower, upper, Arc::new(status)]);
+    }
+    let schema = released_schema(fields, columns.keys);
+    let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+    let batch = RecordBatch::try_new_with_options(Arc::clone(&schema), out, &options)?;
+    Ok(ReleasedTable { schema, batch, keys: columns.keys })
+}
+
+/// Rows of groups with k people or more, ordered by key so that order tells nothing.
+fn released_rows(columns: &GatedColumns, all: &RecordBatch) -> Result<Vec<usize>, GateError> {
+    let people = counts(all, columns.people)?;
+    let enough = |row: usize| people.get(row).is_some_and(|n| *n >= i64::from(columns.k));
+    let keys: Vec<SortColumn> = all
+        .columns()
+        .iter()
+        .take(columns.keys)
+        .map(|values| SortColumn { values: Arc::clone(values), options: None })
+        .collect();
+    if keys.is_empty() {
+        return Ok((0..all.num_rows()).filter(|row| enough(*row)).collect());
+    }
+    let order = lexsort_to_indices(&keys, None)?;
+    Ok(order.values().iter().map(|row| *row as usize).filter(|row| enough(*row)).collect())
+}
+
+fn counts(all: &RecordBatch, column: usize) -> Result<Vec<i64>, GateError> {
+    let values = all.columns().get(column).ok_or(GateError::Shape)?;
+    let values = values.as_primitive_opt::<Int64Type>().ok_or(GateError::Shape)?;
+    Ok(values.iter().map(|value| value.unwrap_or(0)).collect())
+}
+
+/// For each set of linked cells and each row: whether all of them have contributors enough.
+struct Verdicts(Vec<Vec<bool>>);
+
+impl Verdicts {
+    fn new(columns: &GatedColumns, all: &RecordBatch) -> Result<Self, GateError> {
+        let links = columns.cells.iter().map(|cell| cell.linked + 1).max().unwrap_or(0);
+        let mut verdicts = vec![vec![true; all.num_rows()]; links];
+        for cell in &columns.cells {
+            let contributors = counts(all, cell.contributors)?;
+            let verdict = verdicts.get_mut(cell.linked).ok_or(GateError::Shape)?;
+            for (released, n) in verdict.iter_mut().zip(contributors) {
+                *released &= n >= i64::from(columns.k);
+            }
+        }
+        Ok(Self(verdicts))
+    }
+
+    fn released(&self, linked: usize, row: usize) -> bool {
+        self.0.get(linked).and_then(|rows| rows.get(row)).copied().unwrap_or(false)
+    }
+}
+
+/// Copies the chosen rows into fresh buffers; rows not kept become NULL over zeros.
+fn rebuild(
+    values: &ArrayRef,
+    rows: &[usize],
+    kept: impl Fn(usize) -> bool,
+) -> Result<ArrayRef, ArrowError> {
+    let data = values.to_data();
+    let mut fresh = MutableArrayData::new(vec![&data], true, rows.len());
+    for &row in rows {
+        if kept(row) && values.is_valid(row) {
+            fresh.try_extend(0, row, row + 1)?;
+        } else {
+            fresh.try_extend_nulls(1)?;
+        }
+    }
+    Ok(make_array(fresh.freeze()))
+}
+
+/// What may be said of each cell: the value itself where released, public bounds where withheld.
+fn bounds(
+    kind: CellBounds,
+    k: u32,
+    value: &ArrayRef,
+    status: &UInt8Array,
+) -> Result<(ArrayRef, ArrayRef), GateError> {
+    let (low, high) = match kind {
+        CellBounds::People => (Some(0), Some(i64::from(k) - 1)),
+        CellBounds::Rows => (Some(0), None),
+        CellBounds::Unknown => (None, None),
+    };
+    match value.as_primitive_opt::<Int64Type>() {
+        Some(counts) => {
+            let bounded = |bound: Option<i64>| -> ArrayRef {
+                let cells = counts.iter().zip(status.iter()).map(|(count, status)| {
+                    if status == Some(CellStatus::Released.code()) { count } else { bound }
+                });
+                Arc::new(cells.collect::<arrow::array::Int64Array>())
+            };
+            Ok((bounded(low), bounded(high)))
+        }
+        None => Ok((Arc::clone(value), Arc::clone(value))),
+    }
+}

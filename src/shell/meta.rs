@@ -1,0 +1,100 @@
+//! Backslash commands. Main type: [`Meta`].
+
+/// A backslash command, understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Meta {
+    /// `\q`
+    Quit,
+    /// `\?`
+    Help,
+    /// `\d` and `\dt`, `\d TABLE`, `\nodes`: a question to the `system` schema.
+    Ask(String),
+    /// `\timing [on|off]`
+    Timing(Option<bool>),
+    /// `\x [on|off]`
+    Expanded(Option<bool>),
+    /// None of these.
+    Unknown(String),
+}
+
+/// What `\?` prints.
+pub(crate) const HELP: &str = "\
+\\d            tables
+\\d TABLE      columns of a table
+\\dt           tables
+\\nodes        organisations: who is up, what they serve
+\\timing       show how long statements take, on or off
+\\x            one line per value instead of one per row, on or off
+\\?            this help
+\\q            quit (or Ctrl-D)
+
+A statement ends with `;` and may span lines. Ctrl-C cancels it, at the organisations too.
+A line that begins with a space is not kept in the history.";
+
+/// All names, for completion.
+pub(crate) const NAMES: [&str; 7] = ["\\d", "\\dt", "\\nodes", "\\timing", "\\x", "\\?", "\\q"];
+
+impl Meta {
+    /// Understands a line that begins with `\`.
+    pub(crate) fn parse(line: &str) -> Self {
+        let mut words = line.split_whitespace();
+        let name = words.next().unwrap_or_default();
+        let argument =
+            words.next().map(|word| word.trim_end_matches(';')).filter(|word| !word.is_empty());
+        match (name.trim_end_matches(';'), argument) {
+            ("\\q" | "\\quit", None) => Self::Quit,
+            ("\\?" | "\\h" | "\\help", None) => Self::Help,
+            ("\\d" | "\\dt", None) => Self::Ask(TABLES.to_owned()),
+            ("\\d", Some(table)) => Self::Ask(columns_of(table)),
+            ("\\nodes", None) => Self::Ask("SELECT * FROM system.nodes".to_owned()),
+            ("\\timing", None) => Self::Timing(None),
+            ("\\timing", Some(word)) => {
+                switch(word).map_or(unknown(line), |on| Self::Timing(Some(on)))
+            }
+            ("\\x", None) => Self::Expanded(None),
+            ("\\x", Some(word)) => {
+                switch(word).map_or(unknown(line), |on| Self::Expanded(Some(on)))
+            }
+            _ => unknown(line),
+        }
+    }
+}
+
+const TABLES: &str = "SELECT table_name, protection, reference, organisations, description \
+                      FROM system.tables ORDER BY table_name";
+
+fn unknown(line: &str) -> Meta {
+    Meta::Unknown(line.to_owned())
+}
+
+fn switch(word: &str) -> Option<bool> {
+    match word {
+        "on" => Some(true),
+        "off" => Some(false),
+        _ => None,
+    }
+}
+
+/// The columns of a table; a name with a schema before it means the same contract.
+fn columns_of(table: &str) -> String {
+    let name = table.rsplit('.').next().unwrap_or(table).trim_matches('"').replace('\'', "''");
+    format!(
+        "SELECT column_name, data_type, roles, description FROM system.columns \
+         WHERE table_name = '{name}'"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_understood() {
+        assert_eq!(Meta::parse("\\q"), Meta::Quit);
+        assert_eq!(Meta::parse("\\x on"), Meta::Expanded(Some(true)));
+        assert_eq!(Meta::parse("\\timing;"), Meta::Timing(None));
+        assert_eq!(Meta::parse("\\x maybe"), Meta::Unknown("\\x maybe".to_owned()));
+        let Meta::Ask(sql) = Meta::parse("\\d shared.per'son;") else { unreachable!() };
+        assert!(sql.ends_with("= 'per''son'"), "{sql}");
+    }
+}
