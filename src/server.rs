@@ -38,7 +38,10 @@ pub enum ServeError {
     Catalog(#[from] CatalogError),
     /// The node's tables or rules are at fault.
     #[error("cannot open this organisation's tables")]
-    Node(#[from] EngineError),
+    Node(#[source] EngineError),
+    /// The contracts do not make a catalog.
+    #[error("cannot put the federation's tables together")]
+    Coordinator(#[source] EngineError),
     /// Certificates or users are at fault.
     #[error(transparent)]
     Transport(#[from] TransportError),
@@ -89,11 +92,13 @@ pub async fn run_on(
     let contracts = Contracts::load(&config.contracts)?;
     let users = Users::load(&config.users.file)?;
     let node = match config.is_node() {
-        true => Some(Node::open(config, contracts.clone()).await?),
+        true => Some(Node::open(config, contracts.clone()).await.map_err(ServeError::Node)?),
         false => None,
     };
     let channels = channels(config, node.as_ref())?;
-    let coordinator = Coordinator::connect(contracts, channels, config.limits.clone()).await;
+    let coordinator = Coordinator::connect(contracts, channels, config.limits.clone())
+        .await
+        .map_err(ServeError::Coordinator)?;
     let name = config.name.clone().or_else(|| config.organisation.clone());
     let parts = ServerParts {
         listener,

@@ -32,9 +32,7 @@ pub struct SqlClient {
 
 impl fmt::Debug for SqlClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SqlClient")
-            .field("url", &self.url)
-            .finish_non_exhaustive()
+        f.debug_struct("SqlClient").field("url", &self.url).finish_non_exhaustive()
     }
 }
 
@@ -66,15 +64,8 @@ impl SqlClient {
     ) -> Result<Self, WireError> {
         let remote = Remote::new(url, tls, credentials, MESSAGE_BYTES_MAX)
             .map_err(|error| setup_error(&error))?;
-        let client = Self {
-            remote,
-            url: url.to_owned(),
-        };
-        client
-            .remote
-            .login()
-            .await
-            .map_err(|status| client.explain(&status))?;
+        let client = Self { remote, url: url.to_owned() };
+        client.remote.login().await.map_err(|status| client.explain(&status))?;
         Ok(client)
     }
 
@@ -84,10 +75,7 @@ impl SqlClient {
     /// # Errors
     /// The server's [`WireError`], or 08006.
     pub async fn query(&mut self, statement: &str) -> Result<QueryStream, WireError> {
-        let command = CommandStatementQuery {
-            query: statement.to_owned(),
-            transaction_id: None,
-        };
+        let command = CommandStatementQuery { query: statement.to_owned(), transaction_id: None };
         self.ask(&command.as_any()).await
     }
 
@@ -96,10 +84,7 @@ impl SqlClient {
     /// # Errors
     /// As [`SqlClient::query`].
     pub async fn tables(&mut self) -> Result<Vec<TableListing>, WireError> {
-        let command = CommandGetTables {
-            include_schema: true,
-            ..CommandGetTables::default()
-        };
+        let command = CommandGetTables { include_schema: true, ..CommandGetTables::default() };
         let mut answer = self.ask(&command.as_any()).await?;
         let mut tables = vec![];
         while let Some(batch) = answer.next().await {
@@ -110,33 +95,20 @@ impl SqlClient {
 
     async fn ask(&self, command: &Any) -> Result<QueryStream, WireError> {
         let descriptor = FlightDescriptor::new_cmd(command.encode_to_vec());
-        let info = self
-            .remote
-            .call(descriptor, |mut client, mut request| async move {
-                ask_for_companions(&mut request);
-                client.get_flight_info(request).await
-            });
-        let info = info
-            .await
-            .map_err(|status| self.explain(&status))?
-            .into_inner();
-        let ticket = info
-            .endpoint
-            .into_iter()
-            .next()
-            .and_then(|endpoint| endpoint.ticket);
-        self.fetch(ticket.ok_or_else(|| bad_answer("the ticket"))?)
-            .await
+        let info = self.remote.call(descriptor, |mut client, mut request| async move {
+            ask_for_companions(&mut request);
+            client.get_flight_info(request).await
+        });
+        let info = info.await.map_err(|status| self.explain(&status))?.into_inner();
+        let ticket = info.endpoint.into_iter().next().and_then(|endpoint| endpoint.ticket);
+        self.fetch(ticket.ok_or_else(|| bad_answer("the ticket"))?).await
     }
 
     async fn fetch(&self, ticket: Ticket) -> Result<QueryStream, WireError> {
-        let messages = self.remote.call(ticket, |mut client, request| async move {
-            client.do_get(request).await
-        });
-        let messages = messages
-            .await
-            .map_err(|status| self.explain(&status))?
-            .into_inner();
+        let messages = self
+            .remote
+            .call(ticket, |mut client, request| async move { client.do_get(request).await });
+        let messages = messages.await.map_err(|status| self.explain(&status))?.into_inner();
         QueryStream::open(FlightDataDecoder::new(messages.map_err(FlightError::from))).await
     }
 
@@ -155,26 +127,17 @@ pub struct QueryStream {
 
 impl fmt::Debug for QueryStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("QueryStream")
-            .field("schema", &self.schema)
-            .finish_non_exhaustive()
+        f.debug_struct("QueryStream").field("schema", &self.schema).finish_non_exhaustive()
     }
 }
 
 impl QueryStream {
     async fn open(mut decoder: FlightDataDecoder) -> Result<Self, WireError> {
-        let first = decoder
-            .next()
-            .await
-            .ok_or_else(|| bad_answer("the schema"))?;
+        let first = decoder.next().await.ok_or_else(|| bad_answer("the schema"))?;
         let first = first.map_err(stream_error)?;
         let coverage = coverage_of(&first.inner.app_metadata)?;
         match first.payload {
-            DecodedPayload::Schema(schema) => Ok(Self {
-                schema,
-                decoder,
-                coverage,
-            }),
+            DecodedPayload::Schema(schema) => Ok(Self { schema, decoder, coverage }),
             _ => Err(bad_answer("the schema")),
         }
     }
@@ -206,18 +169,14 @@ impl QueryStream {
 }
 
 fn ask_for_companions<T>(request: &mut Request<T>) {
-    request
-        .metadata_mut()
-        .insert(COMPANIONS_HEADER, MetadataValue::from_static("1"));
+    request.metadata_mut().insert(COMPANIONS_HEADER, MetadataValue::from_static("1"));
 }
 
 fn coverage_of(metadata: &Bytes) -> Result<Option<Coverage>, WireError> {
     if metadata.is_empty() {
         return Ok(None);
     }
-    serde_json::from_slice(metadata)
-        .map(Some)
-        .map_err(|_| bad_answer("the coverage"))
+    serde_json::from_slice(metadata).map(Some).map_err(|_| bad_answer("the coverage"))
 }
 
 fn stream_error(error: FlightError) -> WireError {
@@ -228,11 +187,7 @@ fn stream_error(error: FlightError) -> WireError {
 }
 
 fn bad_answer(what: &str) -> WireError {
-    wire_error(
-        sqlstate::INTERNAL,
-        format!("{what} of the server's answer cannot be read"),
-        None,
-    )
+    wire_error(sqlstate::INTERNAL, format!("{what} of the server's answer cannot be read"), None)
 }
 
 /// Files and addresses that cannot be used, before anything is sent.
@@ -248,15 +203,9 @@ fn setup_error(error: &crate::error::TransportError) -> WireError {
 fn listings(batch: &RecordBatch) -> Option<Vec<TableListing>> {
     let text = |name: &str, row: usize| {
         let column = batch.column_by_name(name)?.as_string_opt::<i32>()?;
-        Some(if column.is_null(row) {
-            String::new()
-        } else {
-            column.value(row).to_owned()
-        })
+        Some(if column.is_null(row) { String::new() } else { column.value(row).to_owned() })
     };
-    let schemas = batch
-        .column_by_name("table_schema")?
-        .as_binary_opt::<i32>()?;
+    let schemas = batch.column_by_name("table_schema")?.as_binary_opt::<i32>()?;
     (0..batch.num_rows())
         .map(|row| {
             let message = IpcMessage(Bytes::copy_from_slice(schemas.value(row)));

@@ -45,9 +45,7 @@ pub struct Credentials {
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials")
-            .field("user", &self.user)
-            .finish_non_exhaustive()
+        f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
     }
 }
 
@@ -63,9 +61,7 @@ pub(crate) struct Remote {
 
 impl fmt::Debug for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Remote")
-            .field("credentials", &self.credentials)
-            .finish_non_exhaustive()
+        f.debug_struct("Remote").field("credentials", &self.credentials).finish_non_exhaustive()
     }
 }
 
@@ -78,9 +74,7 @@ impl Remote {
         message_bytes_max: usize,
     ) -> Result<Self, TransportError> {
         install_crypto_provider();
-        let bad_url = || TransportError::Url {
-            url: url.to_owned(),
-        };
+        let bad_url = || TransportError::Url { url: url.to_owned() };
         if !url.starts_with("https://") {
             return Err(bad_url());
         }
@@ -98,11 +92,7 @@ impl Remote {
         let client = FlightServiceClient::new(channel)
             .max_decoding_message_size(message_bytes_max)
             .max_encoding_message_size(message_bytes_max);
-        Ok(Self {
-            client,
-            credentials,
-            token: Mutex::new(None),
-        })
+        Ok(Self { client, credentials, token: Mutex::new(None) })
     }
 
     /// Makes a call with the token, logging in first where there is none, and once more when the
@@ -146,14 +136,9 @@ impl Remote {
 
     async fn handshake(&self) -> Result<MetadataValue<Ascii>, Status> {
         let Credentials { user, password } = &self.credentials;
-        let basic = format!(
-            "Basic {}",
-            BASE64_STANDARD.encode(format!("{user}:{password}"))
-        );
+        let basic = format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}")));
         let mut request = Request::new(stream::iter([HandshakeRequest::default()]));
-        request
-            .metadata_mut()
-            .insert("authorization", sensitive(&basic)?);
+        request.metadata_mut().insert("authorization", sensitive(&basic)?);
         let mut client = self.client.clone();
         let response = client.handshake(request).await?;
         let (metadata, mut answers, _) = response.into_parts();
@@ -169,17 +154,14 @@ impl Remote {
 
 fn with_token<M>(message: M, token: &MetadataValue<Ascii>) -> Request<M> {
     let mut request = Request::new(message);
-    request
-        .metadata_mut()
-        .insert("authorization", token.clone());
+    request.metadata_mut().insert("authorization", token.clone());
     request
 }
 
 /// A header that HTTP/2 neither logs nor compresses into its table.
 fn sensitive(value: &str) -> Result<MetadataValue<Ascii>, Status> {
-    let mut value: MetadataValue<Ascii> = value
-        .parse()
-        .map_err(|_| Status::unauthenticated("the credentials cannot be sent"))?;
+    let mut value: MetadataValue<Ascii> =
+        value.parse().map_err(|_| Status::unauthenticated("the credentials cannot be sent"))?;
     value.set_sensitive(true);
     Ok(value)
 }
@@ -194,10 +176,9 @@ pub(crate) fn explain(status: &Status, who: &str) -> WireError {
             "presents a certificate that is not trusted",
             "check the authority file and the name in the certificate",
         ),
-        Reason::Network => (
-            "cannot be reached",
-            "check the address, and that the server is running",
-        ),
+        Reason::Network => {
+            ("cannot be reached", "check the address, and that the server is running")
+        }
     };
     wire_error(sqlstate::UNAVAILABLE, format!("{who} {what}"), Some(hint))
 }
@@ -210,9 +191,7 @@ enum Reason {
 fn reason(status: &Status) -> Reason {
     let mut next: Option<&(dyn std::error::Error + 'static)> = Some(status);
     while let Some(error) = next {
-        let inner = error
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref);
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
         let tls = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
         let tls = tls.or_else(|| error.downcast_ref::<rustls::Error>());
         if let Some(rustls::Error::InvalidCertificate(_)) = tls {
@@ -220,11 +199,7 @@ fn reason(status: &Status) -> Reason {
         }
         next = error.source();
     }
-    if status.message().contains("certificate") {
-        Reason::Certificate
-    } else {
-        Reason::Network
-    }
+    if status.message().contains("certificate") { Reason::Certificate } else { Reason::Network }
 }
 
 #[cfg(test)]
@@ -234,10 +209,7 @@ mod tests {
 
     #[test]
     fn passwords_are_not_shown() {
-        let credentials = Credentials {
-            user: "u".to_owned(),
-            password: "hush".to_owned(),
-        };
+        let credentials = Credentials { user: "u".to_owned(), password: "hush".to_owned() };
         assert!(!format!("{credentials:?}").contains("hush"));
         assert!(!format!("{:?}", sensitive("Basic hush").unwrap()).contains("hush"));
     }
@@ -249,10 +221,7 @@ mod tests {
             (error.sqlstate.as_str(), error.message.as_str()),
             ("08006", "the server cannot be reached")
         );
-        let error = explain(
-            &Status::unavailable("invalid peer certificate"),
-            "the server",
-        );
+        let error = explain(&Status::unavailable("invalid peer certificate"), "the server");
         assert!(error.message.contains("not trusted"), "{error}");
         let error = explain(&Status::unauthenticated("wrong"), "the server");
         assert_eq!(error.sqlstate, "28000");

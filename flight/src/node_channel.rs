@@ -42,18 +42,15 @@ impl FlightNodeChannel {
         limits: &Limits,
     ) -> Result<Self, TransportError> {
         let remote = Remote::new(url, tls, credentials, limits.message_bytes_max)?;
-        Ok(Self {
-            organisation: organisation.into(),
-            remote,
-        })
+        Ok(Self { organisation: organisation.into(), remote })
     }
 
     async fn description(&self) -> Result<NodeDescription, WireError> {
         let explain = |status: Status| explain_node(&status, &self.organisation);
         let action = Action::new(DESCRIBE_ACTION, vec![]);
-        let call = self.remote.call(action, |mut client, request| async move {
-            client.do_action(request).await
-        });
+        let call = self
+            .remote
+            .call(action, |mut client, request| async move { client.do_action(request).await });
         let mut results = call.await.map_err(explain)?.into_inner();
         let result = results.next().await.transpose().map_err(explain)?;
         let result = result.ok_or_else(|| self.bad_answer("it describes nothing"))?;
@@ -63,14 +60,8 @@ impl FlightNodeChannel {
 
     fn bad_answer(&self, what: &str) -> WireError {
         let organisation = self.organisation.to_string();
-        let error = EngineError::BadAnswer {
-            organisation,
-            what: what.to_owned(),
-        };
-        WireError {
-            organisation: Some(self.organisation.to_string()),
-            ..error.external()
-        }
+        let error = EngineError::BadAnswer { organisation, what: what.to_owned() };
+        WireError { organisation: Some(self.organisation.to_string()), ..error.external() }
     }
 }
 
@@ -81,31 +72,20 @@ impl NodeChannel for FlightNodeChannel {
     }
 
     async fn describe(&self) -> Result<NodeDescription, WireError> {
-        tokio::time::timeout(DESCRIBE_MAX, self.description())
-            .await
-            .unwrap_or_else(|_| {
-                Err(explain_node(
-                    &Status::unavailable("no answer"),
-                    &self.organisation,
-                ))
-            })
+        tokio::time::timeout(DESCRIBE_MAX, self.description()).await.unwrap_or_else(|_| {
+            Err(explain_node(&Status::unavailable("no answer"), &self.organisation))
+        })
     }
 
     async fn ask(&self, request: BundleRequest) -> Result<BundleReply, WireError> {
         let ticket = bundle_ticket(&request);
-        let call = self.remote.call(ticket, |mut client, request| async move {
-            client.do_get(request).await
-        });
+        let call = self
+            .remote
+            .call(ticket, |mut client, request| async move { client.do_get(request).await });
         let organisation = Arc::clone(&self.organisation);
         let explain = move |status: &Status| explain_node(status, &organisation);
         let messages = call.await.map_err(|status| explain(&status))?.into_inner();
-        receive(
-            messages,
-            &self.organisation,
-            request.fragments.len(),
-            explain,
-        )
-        .await
+        receive(messages, &self.organisation, request.fragments.len(), explain).await
     }
 }
 
@@ -120,10 +100,7 @@ fn explain_node(status: &Status, organisation: &str) -> WireError {
             let message = format!("the node of `{organisation}` does not know this coordinator");
             let hint = "check the coordinator's user and password at that node";
             let error = wire_error(sqlstate::NOT_AUTHENTICATED, message, Some(hint));
-            return WireError {
-                organisation: Some(organisation.to_owned()),
-                ..error
-            };
+            return WireError { organisation: Some(organisation.to_owned()), ..error };
         }
         _ => None,
     };
@@ -144,12 +121,7 @@ mod tests {
         let error = explain_node(&Status::unavailable("tcp connect error"), "northmoor");
         assert_eq!(error.sqlstate, "08006");
         assert_eq!(error.message, "the node of `northmoor` cannot be reached");
-        assert!(
-            error
-                .hint
-                .unwrap()
-                .contains("hedgerow.on_unavailable = 'exclude'")
-        );
+        assert!(error.hint.unwrap().contains("hedgerow.on_unavailable = 'exclude'"));
         assert_eq!(error.organisation.as_deref(), Some("northmoor"));
     }
 }

@@ -8,9 +8,7 @@ use crate::error::TransportError;
 /// Draws `N` bytes from the operating system.
 pub(crate) fn random_bytes<const N: usize>() -> Result<[u8; N], TransportError> {
     let mut bytes = [0; N];
-    OsRng
-        .try_fill_bytes(&mut bytes)
-        .map_err(|_| TransportError::Random)?;
+    OsRng.try_fill_bytes(&mut bytes).map_err(|_| TransportError::Random)?;
     Ok(bytes)
 }
 

@@ -54,9 +54,7 @@ pub struct ServerParts {
 
 impl fmt::Debug for ServerParts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServerParts")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("ServerParts").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -73,9 +71,7 @@ pub struct RunningServer {
 
 impl fmt::Debug for RunningServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RunningServer")
-            .field("address", &self.address)
-            .finish_non_exhaustive()
+        f.debug_struct("RunningServer").field("address", &self.address).finish_non_exhaustive()
     }
 }
 
@@ -87,9 +83,7 @@ impl ServerParts {
     pub async fn start(self) -> Result<RunningServer, TransportError> {
         install_crypto_provider();
         let tls = server_tls(&self.tls)?;
-        self.listener
-            .set_nonblocking(true)
-            .map_err(TransportError::Listen)?;
+        self.listener.set_nonblocking(true).map_err(TransportError::Listen)?;
         let listener = TcpListener::from_std(self.listener).map_err(TransportError::Listen)?;
         let address = listener.local_addr().map_err(TransportError::Listen)?;
         let (draining, drained) = watch::channel(false);
@@ -120,13 +114,7 @@ impl ServerParts {
             .add_service(flight);
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let serve = router.serve_with_incoming_shutdown(incoming, turned(drained));
-        Ok(RunningServer {
-            address,
-            draining,
-            stopping,
-            health,
-            task: tokio::spawn(serve),
-        })
+        Ok(RunningServer { address, draining, stopping, health, task: tokio::spawn(serve) })
     }
 }
 
@@ -142,9 +130,7 @@ impl RunningServer {
     /// # Errors
     /// [`TransportError::Serve`] when the server had failed before.
     pub async fn shutdown(mut self) -> Result<(), TransportError> {
-        self.health
-            .set_not_serving::<FlightServiceServer<Door>>()
-            .await;
+        self.health.set_not_serving::<FlightServiceServer<Door>>().await;
         self.draining.send_replace(true);
         if let Ok(ended) = tokio::time::timeout(DRAIN_MAX, &mut self.task).await {
             return outcome(ended);

@@ -100,16 +100,8 @@ fn status_with_code(error: &WireError, code: Code) -> Status {
 }
 
 fn words(error: &WireError) -> String {
-    let rule = error
-        .rule
-        .as_ref()
-        .map(|rule| format!(" {rule}"))
-        .unwrap_or_default();
-    let hint = error
-        .hint
-        .as_ref()
-        .map(|hint| format!("; hint: {hint}"))
-        .unwrap_or_default();
+    let rule = error.rule.as_ref().map(|rule| format!(" {rule}")).unwrap_or_default();
+    let hint = error.hint.as_ref().map(|hint| format!("; hint: {hint}")).unwrap_or_default();
     format!("{error} [{}{rule}]{hint}", error.sqlstate)
 }
 
@@ -138,10 +130,7 @@ fn shorten(text: &str) -> String {
 
 fn from_details(details: &[u8]) -> Option<WireError> {
     let status = RpcStatus::decode(details).ok()?;
-    let detail = status
-        .details
-        .iter()
-        .find(|any| any.type_url == ERROR_TYPE_URL)?;
+    let detail = status.details.iter().find(|any| any.type_url == ERROR_TYPE_URL)?;
     serde_json::from_slice(&detail.value).ok()
 }
 
@@ -189,18 +178,9 @@ mod tests {
 
     #[test]
     fn errors_come_back_exactly() {
-        for state in [
-            "42501", "28000", "57014", "08006", "53400", "0A000", "XX000", "42P01",
-        ] {
-            let error = WireError {
-                sqlstate: state.to_owned(),
-                ..refused()
-            };
-            let mut headers = to_status(&error)
-                .into_http::<String>()
-                .into_parts()
-                .0
-                .headers;
+        for state in ["42501", "28000", "57014", "08006", "53400", "0A000", "XX000", "42P01"] {
+            let error = WireError { sqlstate: state.to_owned(), ..refused() };
+            let mut headers = to_status(&error).into_http::<String>().into_parts().0.headers;
             headers.remove("content-type");
             let status = Status::from_header_map(&headers).unwrap();
             assert_eq!(from_status(&status), error);
@@ -221,10 +201,7 @@ mod tests {
 
     #[test]
     fn long_texts_are_cut() {
-        let error = WireError {
-            message: "é".repeat(5_000),
-            ..refused()
-        };
+        let error = WireError { message: "é".repeat(5_000), ..refused() };
         let back = from_status(&to_status(&error));
         assert!(back.message.len() <= TEXT_BYTES_MAX && back.message.ends_with('…'));
     }
@@ -232,10 +209,7 @@ mod tests {
     #[test]
     fn foreign_statuses_are_read_by_their_code() {
         let error = from_status(&Status::unauthenticated("no"));
-        assert_eq!(
-            (error.sqlstate.as_str(), error.message.as_str()),
-            ("28000", "no")
-        );
+        assert_eq!((error.sqlstate.as_str(), error.message.as_str()), ("28000", "no"));
         assert!(is_unreachable(&Status::unavailable("down")));
         assert!(!is_unreachable(&Status::internal("sent by the other end")));
     }

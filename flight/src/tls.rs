@@ -30,9 +30,7 @@ pub fn install_crypto_provider() {
 /// Reads a server's certificate and key.
 pub(crate) fn server_tls(config: &TlsConfig) -> Result<ServerTlsConfig, TransportError> {
     let identity = Identity::from_pem(read(&config.certificate)?, read(&config.key)?);
-    Ok(ServerTlsConfig::new()
-        .identity(identity)
-        .timeout(HANDSHAKE_MAX))
+    Ok(ServerTlsConfig::new().identity(identity).timeout(HANDSHAKE_MAX))
 }
 
 /// Reads the authority a client trusts.
@@ -47,8 +45,5 @@ pub(crate) fn client_tls(tls: &ClientTls) -> Result<ClientTlsConfig, TransportEr
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TransportError> {
-    std::fs::read(path).map_err(|source| TransportError::ReadFile {
-        path: path.to_owned(),
-        source,
-    })
+    std::fs::read(path).map_err(|source| TransportError::ReadFile { path: path.to_owned(), source })
 }

@@ -30,14 +30,6 @@ struct Entry {
     used: Instant,
 }
 
-/// A new token and what had to give way for it.
-pub(crate) struct Issued {
-    /// The token.
-    pub(crate) token: String,
-    /// Sessions of tokens that expired or gave way.
-    pub(crate) ended: Vec<Session>,
-}
-
 impl fmt::Debug for Tokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tokens").finish_non_exhaustive()
@@ -46,17 +38,14 @@ impl fmt::Debug for Tokens {
 
 impl Tokens {
     /// Makes a token with a fresh session for `user`.
-    pub(crate) fn issue(&self, user: &str) -> Result<Issued, TransportError> {
+    pub(crate) fn issue(&self, user: &str) -> Result<String, TransportError> {
         let token = random_name()?;
         let mut entries = self.lock();
-        let mut ended = expire(&mut entries);
-        ended.extend(make_room(&mut entries, user));
-        let entry = Entry {
-            session: Session::new(user),
-            used: Instant::now(),
-        };
+        entries.retain(|_, entry| entry.used.elapsed() <= IDLE_MAX);
+        make_room(&mut entries, user);
+        let entry = Entry { session: Session::new(user), used: Instant::now() };
         entries.insert(token.clone(), entry);
-        Ok(Issued { token, ended })
+        Ok(token)
     }
 
     /// The session of a living token; using it keeps it alive.
@@ -70,9 +59,9 @@ impl Tokens {
         Some(entry.session.clone())
     }
 
-    /// Ends a token.
-    pub(crate) fn revoke(&self, token: &str) -> Option<Session> {
-        self.lock().remove(token).map(|entry| entry.session)
+    /// Ends a token and its session.
+    pub(crate) fn revoke(&self, token: &str) {
+        self.lock().remove(token);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
@@ -80,27 +69,16 @@ impl Tokens {
     }
 }
 
-fn expire(entries: &mut HashMap<String, Entry>) -> Vec<Session> {
-    entries
-        .extract_if(|_, entry| entry.used.elapsed() > IDLE_MAX)
-        .map(|(_, entry)| entry.session)
-        .collect()
-}
-
 /// Ends the user's oldest token when the user has as many as allowed.
-fn make_room(entries: &mut HashMap<String, Entry>, user: &str) -> Option<Session> {
-    let own = || {
-        entries
-            .iter()
-            .filter(|(_, entry)| entry.session.user() == user)
-    };
+fn make_room(entries: &mut HashMap<String, Entry>, user: &str) {
+    let own = || entries.iter().filter(|(_, entry)| entry.session.user() == user);
     if own().count() < TOKENS_MAX_PER_USER {
-        return None;
+        return;
     }
-    let oldest = own()
-        .min_by_key(|(_, entry)| entry.used)
-        .map(|(token, _)| token.clone())?;
-    entries.remove(&oldest).map(|entry| entry.session)
+    let oldest = own().min_by_key(|(_, entry)| entry.used).map(|(token, _)| token.clone());
+    if let Some(oldest) = oldest {
+        entries.remove(&oldest);
+    }
 }
 
 #[cfg(test)]
@@ -111,24 +89,27 @@ mod tests {
     #[test]
     fn tokens_find_their_session_until_revoked() {
         let tokens = Tokens::default();
-        let issued = tokens.issue("analyst").unwrap();
-        assert_eq!(issued.token.len(), 64);
-        assert_eq!(tokens.session(&issued.token).unwrap().user(), "analyst");
+        let token = tokens.issue("analyst").unwrap();
+        assert_eq!(token.len(), 64);
+        assert_eq!(tokens.session(&token).unwrap().user(), "analyst");
         assert!(tokens.session("other").is_none());
-        assert!(tokens.revoke(&issued.token).is_some());
-        assert!(tokens.session(&issued.token).is_none());
+        tokens.revoke(&token);
+        assert!(tokens.session(&token).is_none());
     }
 
     #[test]
     fn a_user_has_a_bounded_number_of_tokens() {
         let tokens = Tokens::default();
-        let other = tokens.issue("other").unwrap().token;
-        let first = tokens.issue("analyst").unwrap().token;
+        let other = tokens.issue("other").unwrap();
+        let first = tokens.issue("analyst").unwrap();
         for _ in 1..TOKENS_MAX_PER_USER {
-            assert!(tokens.issue("analyst").unwrap().ended.is_empty());
+            tokens.issue("analyst").unwrap();
         }
-        assert_eq!(tokens.issue("analyst").unwrap().ended.len(), 1);
+        assert_eq!(tokens.lock().len(), TOKENS_MAX_PER_USER + 1);
+        let newest = tokens.issue("analyst").unwrap();
+        assert_eq!(tokens.lock().len(), TOKENS_MAX_PER_USER + 1);
         assert!(tokens.session(&first).is_none());
+        assert!(tokens.session(&newest).is_some());
         assert!(tokens.session(&other).is_some());
     }
 }

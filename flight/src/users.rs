@@ -35,9 +35,7 @@ pub struct Users {
 
 impl fmt::Debug for Users {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Users")
-            .field("users", &self.hashes.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Users").field("users", &self.hashes.len()).finish_non_exhaustive()
     }
 }
 
@@ -54,10 +52,8 @@ impl Users {
     /// [`TransportError`] when the file cannot be read, is not of the form above, or holds a hash
     /// that is not argon2id. No message quotes the file.
     pub fn load(path: &Path) -> Result<Self, TransportError> {
-        let text = std::fs::read_to_string(path).map_err(|source| TransportError::ReadFile {
-            path: path.to_owned(),
-            source,
-        })?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| TransportError::ReadFile { path: path.to_owned(), source })?;
         Self::from_toml(path, &text)
     }
 
@@ -68,12 +64,7 @@ impl Users {
     pub fn from_toml(path: &Path, text: &str) -> Result<Self, TransportError> {
         let file: UsersFile = toml::from_str(text).map_err(|error| {
             let start = error.span().map_or(0, |span| span.start);
-            let line = text
-                .bytes()
-                .take(start)
-                .filter(|byte| *byte == b'\n')
-                .count()
-                + 1;
+            let line = text.bytes().take(start).filter(|byte| *byte == b'\n').count() + 1;
             TransportError::UsersFile {
                 path: path.to_owned(),
                 line,
@@ -88,11 +79,7 @@ impl Users {
             })?;
         }
         let decoy = hash_with(&random_name()?, params)?;
-        Ok(Self {
-            hashes: file.users,
-            decoy,
-            checks: Semaphore::new(CHECKS_MAX),
-        })
+        Ok(Self { hashes: file.users, decoy, checks: Semaphore::new(CHECKS_MAX) })
     }
 
     /// Tells whether `password` is the password of user `name`. Costs the same when there is no
@@ -104,16 +91,8 @@ impl Users {
         let known = self.hashes.get(name);
         let hash = known.unwrap_or(&self.decoy).clone();
         let fits = password.len() <= PASSWORD_BYTES_MAX;
-        let password = if fits {
-            password.to_owned()
-        } else {
-            String::new()
-        };
-        let _permit = self
-            .checks
-            .acquire()
-            .await
-            .map_err(|_| TransportError::Hashing)?;
+        let password = if fits { password.to_owned() } else { String::new() };
+        let _permit = self.checks.acquire().await.map_err(|_| TransportError::Hashing)?;
         let matches = tokio::task::spawn_blocking(move || matches(&hash, &password))
             .await
             .map_err(|_| TransportError::Hashing)?;
@@ -145,19 +124,12 @@ fn argon2id_params(hash: &str) -> Option<Params> {
     let hash = PasswordHash::new(hash).ok()?;
     let algorithm = Algorithm::try_from(hash.algorithm).ok()?;
     hash.hash?;
-    if algorithm == Algorithm::Argon2id {
-        Params::try_from(&hash).ok()
-    } else {
-        None
-    }
+    if algorithm == Algorithm::Argon2id { Params::try_from(&hash).ok() } else { None }
 }
 
 fn matches(hash: &str, password: &str) -> bool {
-    PasswordHash::new(hash).is_ok_and(|hash| {
-        Argon2::default()
-            .verify_password(password.as_bytes(), &hash)
-            .is_ok()
-    })
+    PasswordHash::new(hash)
+        .is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
 }
 
 /// Users are shared by all connections of a server.
@@ -191,10 +163,7 @@ mod tests {
     #[test]
     fn messages_never_quote_the_file() {
         let error = users("[users]\nanalyst = secret\n").unwrap_err();
-        assert!(
-            matches!(error, TransportError::UsersFile { line: 2, .. }),
-            "{error}"
-        );
+        assert!(matches!(error, TransportError::UsersFile { line: 2, .. }), "{error}");
         assert!(!error.to_string().contains("secret"));
         let error = users("[users]\nanalyst = \"secret\"\n").unwrap_err();
         assert!(error.to_string().contains("`analyst`"));

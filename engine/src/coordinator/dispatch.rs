@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use futures::FutureExt;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use hedgerow_policies::{Block, released_schema};
 
@@ -98,8 +99,10 @@ pub(crate) async fn gather(
         return Ok(vec![]);
     }
     let bundles = bundles(running, asks)?;
-    let answers: Vec<Option<NodeAnswer>> = stream::iter(bundles)
-        .map(|bundle| ask_node(running, asks, bundle))
+    // Boxed: the compiler cannot prove the unboxed future Send for every lifetime.
+    let asked: Vec<_> =
+        bundles.into_iter().map(|bundle| ask_node(running, asks, bundle).boxed()).collect();
+    let answers: Vec<Option<NodeAnswer>> = stream::iter(asked)
         .buffered(FAN_OUT_MAX)
         .try_collect()
         .await?;

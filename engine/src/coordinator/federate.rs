@@ -107,7 +107,7 @@ impl Federate<'_> {
     ) -> Result<(LogicalPlan, Cells), EngineError> {
         let internal = |e: DataFusionError| EngineError::from_execution(e);
         let plan = plan
-            .map_subqueries(|subquery| self.subquery(subquery))
+            .map_subqueries(|subquery| self.subquery(subquery, reason))
             .map_err(internal)?
             .data;
         let inputs: Vec<LogicalPlan> = plan.inputs().into_iter().cloned().collect();
@@ -125,8 +125,13 @@ impl Federate<'_> {
     }
 
     /// A subquery inside an expression: rows and open aggregates only.
-    fn subquery(&self, plan: LogicalPlan) -> DfResult<Transformed<LogicalPlan>> {
-        let (new, cells) = self.rewrite(plan.clone(), None)?;
+    fn subquery(
+        &self,
+        plan: LogicalPlan,
+        reason: Option<&NotABlock>,
+    ) -> DfResult<Transformed<LogicalPlan>> {
+        let here = NotABlock::new("a subquery in an expression");
+        let (new, cells) = self.rewrite(plan.clone(), Some(reason.unwrap_or(&here)))?;
         if !cells.is_empty() {
             return Err(EngineError::NotSplit {
                 what: "a subquery over a protected table inside an expression is not split".to_owned(),

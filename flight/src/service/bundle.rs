@@ -42,13 +42,8 @@ impl Shared {
         line: &mut Line,
     ) -> Result<(Messages, Halt, OwnedSemaphorePermit), Status> {
         let at = |error: WireError| {
-            let organisation = error
-                .organisation
-                .or_else(|| Some(node.organisation().to_owned()));
-            to_status(&WireError {
-                organisation,
-                ..error
-            })
+            let organisation = error.organisation.or_else(|| Some(node.organisation().to_owned()));
+            to_status(&WireError { organisation, ..error })
         };
         let request = bundle_request(any, &self.limits).map_err(at)?;
         line.set_statement_id(&request.statement_id);

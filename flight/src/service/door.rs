@@ -27,10 +27,7 @@ pub(crate) struct Door {
 
 impl Door {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self {
-            sql: SqlService::new(Arc::clone(&shared)),
-            shared,
-        }
+        Self { sql: SqlService::new(Arc::clone(&shared)), shared }
     }
 
     /// Finds the caller of a request by its token and puts it into the request.
@@ -42,11 +39,7 @@ impl Door {
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
             .map(|(_, token)| token.trim().to_owned())
             .ok_or_else(not_authenticated)?;
-        let session = self
-            .shared
-            .tokens
-            .session(&token)
-            .ok_or_else(not_authenticated)?;
+        let session = self.shared.tokens.session(&token).ok_or_else(not_authenticated)?;
         request.extensions_mut().insert(Caller { session, token });
         Ok(request)
     }
@@ -90,14 +83,8 @@ impl FlightService for Door {
         request: Request<FlightDescriptor>,
     ) -> Result<Response<PollInfo>, Status> {
         let request = self.admit(request)?;
-        let info = FlightService::get_flight_info(&self.sql, request)
-            .await?
-            .into_inner();
-        Ok(Response::new(PollInfo {
-            info: Some(info),
-            progress: Some(1.0),
-            ..PollInfo::new()
-        }))
+        let info = FlightService::get_flight_info(&self.sql, request).await?.into_inner();
+        Ok(Response::new(PollInfo { info: Some(info), progress: Some(1.0), ..PollInfo::new() }))
     }
 
     async fn get_schema(
@@ -105,12 +92,8 @@ impl FlightService for Door {
         request: Request<FlightDescriptor>,
     ) -> Result<Response<SchemaResult>, Status> {
         let request = self.admit(request)?;
-        let info = FlightService::get_flight_info(&self.sql, request)
-            .await?
-            .into_inner();
-        Ok(Response::new(SchemaResult {
-            schema: info.schema,
-        }))
+        let info = FlightService::get_flight_info(&self.sql, request).await?.into_inner();
+        Ok(Response::new(SchemaResult { schema: info.schema }))
     }
 
     async fn do_get(

@@ -35,12 +35,7 @@ impl Halt {
         cancelled: Option<watch::Receiver<u64>>,
         stopping: watch::Receiver<bool>,
     ) -> Self {
-        Self {
-            deadline: Instant::now() + left,
-            timeout,
-            cancelled,
-            stopping,
-        }
+        Self { deadline: Instant::now() + left, timeout, cancelled, stopping }
     }
 
     /// Waits for the first reason to halt.
@@ -107,13 +102,7 @@ impl Guarded {
         place: OwnedSemaphorePermit,
     ) -> Self {
         let halted = halt.reason().boxed();
-        Self {
-            messages: Some(messages.fuse().boxed()),
-            closing,
-            halted,
-            line,
-            _place: place,
-        }
+        Self { messages: Some(messages.fuse().boxed()), closing, halted, line, _place: place }
     }
 
     /// Drops the work and ends the stream with an error.

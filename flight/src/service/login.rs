@@ -27,34 +27,21 @@ pub(super) async fn login(
     let (metadata, _, mut messages) = request.into_parts();
     let credentials = match basic_header(&metadata) {
         Some(credentials) => Some(credentials),
-        None => messages
-            .message()
-            .await?
-            .and_then(|first| basic_message(&first)),
+        None => messages.message().await?.and_then(|first| basic_message(&first)),
     };
     let credentials = credentials.ok_or_else(wrong)?;
-    let known = shared
-        .users
-        .verify(&credentials.user, &credentials.password)
-        .await;
+    let known = shared.users.verify(&credentials.user, &credentials.password).await;
     if !known.map_err(|error| internal("checking a password", error))? {
         tracing::warn!(organisation = %shared.name, "a login failed");
         return Err(wrong());
     }
-    let issued = shared.tokens.issue(&credentials.user);
-    let issued = issued.map_err(|error| internal("making a token", error))?;
-    for session in &issued.ended {
-        shared.coordinator.close_session(session).await;
-    }
-    let bearer = format!("Bearer {}", issued.token);
-    let mut bearer: MetadataValue<Ascii> = bearer
-        .parse()
-        .map_err(|error| internal("writing a token", error))?;
+    let token = shared.tokens.issue(&credentials.user);
+    let token = token.map_err(|error| internal("making a token", error))?;
+    let bearer = format!("Bearer {token}");
+    let mut bearer: MetadataValue<Ascii> =
+        bearer.parse().map_err(|error| internal("writing a token", error))?;
     bearer.set_sensitive(true);
-    let answer = HandshakeResponse {
-        protocol_version: 0,
-        payload: issued.token.into(),
-    };
+    let answer = HandshakeResponse { protocol_version: 0, payload: token.into() };
     let mut response = Response::new(stream::iter([Ok(answer)]).boxed());
     response.metadata_mut().insert("authorization", bearer);
     Ok(response)
@@ -69,19 +56,13 @@ fn basic_header(metadata: &MetadataMap) -> Option<Credentials> {
     let decoded = BASE64_STANDARD.decode(encoded.trim()).ok()?;
     let decoded = String::from_utf8(decoded).ok()?;
     let (user, password) = decoded.split_once(':')?;
-    Some(Credentials {
-        user: user.to_owned(),
-        password: password.to_owned(),
-    })
+    Some(Credentials { user: user.to_owned(), password: password.to_owned() })
 }
 
 fn basic_message(message: &HandshakeRequest) -> Option<Credentials> {
     let basic = BasicAuth::decode(&*message.payload).ok()?;
     let named = !basic.username.is_empty();
-    named.then_some(Credentials {
-        user: basic.username,
-        password: basic.password,
-    })
+    named.then_some(Credentials { user: basic.username, password: basic.password })
 }
 
 fn wrong() -> Status {
@@ -106,10 +87,7 @@ mod tests {
     #[test]
     fn passwords_may_hold_colons() {
         let value = format!("Basic {}", BASE64_STANDARD.encode("analyst:a:b"));
-        assert_eq!(
-            header(&value),
-            Some(("analyst".to_owned(), "a:b".to_owned()))
-        );
+        assert_eq!(header(&value), Some(("analyst".to_owned(), "a:b".to_owned())));
     }
 
     #[test]

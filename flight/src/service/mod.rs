@@ -128,10 +128,7 @@ impl Shared {
         Arc::clone(places).try_acquire_owned().map_err(|_| {
             to_status(&wire_error(
                 sqlstate::LIMIT,
-                format!(
-                    "`limits.queries_max` = {} are running",
-                    self.limits.queries_max
-                ),
+                format!("`limits.queries_max` = {} are running", self.limits.queries_max),
                 Some("try again when another has ended"),
             ))
         })
@@ -161,11 +158,7 @@ pub(crate) struct Caller {
 impl Caller {
     /// The caller of a request that came through the door.
     fn of<T>(request: &Request<T>) -> Result<Self, Status> {
-        request
-            .extensions()
-            .get::<Self>()
-            .cloned()
-            .ok_or_else(not_authenticated)
+        request.extensions().get::<Self>().cloned().ok_or_else(not_authenticated)
     }
 
     fn user(&self) -> &str {

@@ -18,7 +18,8 @@ use arrow_flight::FlightData;
 use arrow_flight::encode::{FlightDataEncoderBuilder, GRPC_TARGET_MAX_FLIGHT_SIZE_BYTES};
 use arrow_flight::utils::batches_to_flight_data;
 use datafusion::error::DataFusionError;
-use futures::{Stream, StreamExt, TryStreamExt, stream};
+use futures::future::BoxFuture;
+use futures::{FutureExt, Stream, StreamExt, TryFutureExt, TryStreamExt, stream};
 use hedgerow_engine::{Answer, Coverage, CoverageLog, EngineError, Prepared, sqlstate};
 use prost::bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
@@ -58,10 +59,7 @@ impl Shared {
         match planned.await {
             Ok(prepared) => {
                 line.keep_back();
-                let asked = Asked {
-                    user: caller.user().to_owned(),
-                    companions,
-                };
+                let asked = Asked { user: caller.user().to_owned(), companions };
                 Ok(Statement::new(asked, prepared, started.elapsed()))
             }
             Err(status) => {
@@ -76,13 +74,8 @@ impl Shared {
         let text = format!("SET hedgerow.purpose = '{}'", purpose.replace('\'', "''"));
         self.check_length(&text)?;
         let prepared = self.prepare(caller, &text, false).await?;
-        let answer = self.coordinator.run(&caller.session, prepared).await;
-        let answer = answer.map_err(|error| engine_status(&error))?;
-        answer
-            .stream
-            .try_for_each(|_| async { Ok(()) })
-            .await
-            .map_err(execution_status)
+        let answer = self.run(caller, prepared).await?;
+        answer.stream.try_for_each(|_| async { Ok(()) }).await.map_err(execution_status)
     }
 
     /// Runs a statement and streams its answer. Writes one line, whatever becomes of it.
@@ -112,62 +105,41 @@ impl Shared {
         let place = self.place(&self.queries)?;
         let plan = statement.take_plan();
         let timeout = self.timeout();
-        let spent = if plan.is_some() {
-            statement.planning
-        } else {
-            Default::default()
-        };
+        let spent = if plan.is_some() { statement.planning } else { Default::default() };
         let left = timeout.saturating_sub(spent);
         let cancelled = Some(statement.cancellation());
         let halt = Halt::new(timeout, left, cancelled, self.stopping.clone());
-        let work = async {
-            let prepared = match plan {
-                Some(prepared) => prepared,
-                None => {
-                    self.prepare(caller, &statement.text, statement.companions)
-                        .await?
-                }
-            };
-            line.set_statement_id(prepared.statement_id());
-            if prepared.schema() != statement.schema {
-                return Err(changed());
-            }
-            let answer = self.coordinator.run(&caller.session, prepared).await;
-            let mut answer = answer.map_err(|error| engine_status(&error))?;
-            let first = answer
-                .stream
-                .next()
-                .await
-                .transpose()
-                .map_err(execution_status)?;
-            Ok((answer, first))
+        let (answer, first) = halt.race(self.begin(caller, statement, plan, line)).await?;
+        Ok(Opened { answer, first, halt, place })
+    }
+
+    /// Runs a plan, made anew where a run before has taken it, up to its first batch.
+    async fn begin(
+        &self,
+        caller: &Caller,
+        statement: &Statement,
+        plan: Option<Prepared>,
+        line: &mut Line,
+    ) -> Result<(Answer, Option<RecordBatch>), Status> {
+        let prepared = match plan {
+            Some(prepared) => prepared,
+            None => self.prepare(caller, &statement.text, statement.companions).await?,
         };
-        let (answer, first) = halt.race(work).await?;
-        Ok(Opened {
-            answer,
-            first,
-            halt,
-            place,
-        })
+        line.set_statement_id(prepared.statement_id());
+        if prepared.schema() != statement.schema {
+            return Err(changed());
+        }
+        let mut answer = self.run(caller, prepared).await?;
+        line.set_statement_id(&answer.statement_id);
+        let first = answer.stream.next().await.transpose().map_err(execution_status)?;
+        Ok((answer, first))
     }
 
     fn stream(&self, statement: &Statement, opened: Opened, line: Line) -> Result<Answers, Status> {
-        let Opened {
-            answer,
-            first,
-            halt,
-            place,
-        } = opened;
+        let Opened { answer, first, halt, place } = opened;
         let schema = Arc::clone(&statement.schema);
-        let early = answer
-            .coverage
-            .is_complete()
-            .then(|| answer.coverage.snapshot());
-        let metadata = early
-            .as_ref()
-            .map(coverage_json)
-            .transpose()?
-            .unwrap_or_default();
+        let early = answer.coverage.is_complete().then(|| answer.coverage.snapshot());
+        let metadata = early.as_ref().map(coverage_json).transpose()?.unwrap_or_default();
         let closing = closing(Arc::clone(&schema), Arc::clone(&answer.coverage), early);
         let batches = stream::iter(first.map(Ok)).chain(answer.stream);
         let messages = FlightDataEncoderBuilder::new()
@@ -176,33 +148,32 @@ impl Shared {
             .with_max_flight_data_size(self.message_bytes())
             .build(counted(batches, schema, line.rows()).map_err(Into::into))
             .map_err(flight_status);
-        Ok(Box::pin(Guarded::new(
-            messages.boxed(),
-            Some(closing),
-            halt,
-            line,
-            place,
-        )))
+        Ok(Box::pin(Guarded::new(messages.boxed(), Some(closing), halt, line, place)))
     }
 
-    async fn prepare(
-        &self,
-        caller: &Caller,
-        text: &str,
+    // Boxed: the engine's futures are too deep for the compiler to see that they are `Send`.
+    fn prepare<'a>(
+        &'a self,
+        caller: &'a Caller,
+        text: &'a str,
         companions: bool,
-    ) -> Result<Prepared, Status> {
-        let prepared = self
-            .coordinator
-            .prepare(&caller.session, text, companions)
-            .await;
-        prepared.map_err(|error| engine_status(&error))
+    ) -> BoxFuture<'a, Result<Prepared, Status>> {
+        let prepared = self.coordinator.prepare(&caller.session, text, companions);
+        prepared.map_err(|error| engine_status(&error)).boxed()
+    }
+
+    fn run<'a>(
+        &'a self,
+        caller: &'a Caller,
+        prepared: Prepared,
+    ) -> BoxFuture<'a, Result<Answer, Status>> {
+        let answer = self.coordinator.run(&caller.session, prepared);
+        answer.map_err(|error| engine_status(&error)).boxed()
     }
 
     /// Size that messages aim at: half the limit, since the aim is not exact.
     pub(super) fn message_bytes(&self) -> usize {
-        GRPC_TARGET_MAX_FLIGHT_SIZE_BYTES
-            .min(self.limits.message_bytes_max / 2)
-            .max(1)
+        GRPC_TARGET_MAX_FLIGHT_SIZE_BYTES.min(self.limits.message_bytes_max / 2).max(1)
     }
 }
 
@@ -237,8 +208,7 @@ fn execution_status(error: DataFusionError) -> Status {
 
 fn coverage_json(coverage: &Coverage) -> Result<Bytes, Status> {
     let json = serde_json::to_vec(coverage);
-    json.map(Into::into)
-        .map_err(|error| internal("encoding coverage", error))
+    json.map(Into::into).map_err(|error| internal("encoding coverage", error))
 }
 
 /// Sends the coverage at the end, unless `early` went out with the schema and still holds.

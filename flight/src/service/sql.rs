@@ -69,10 +69,7 @@ impl SqlService {
 
 /// Whether companion columns are asked for.
 fn companions<T>(request: &Request<T>) -> bool {
-    request
-        .metadata()
-        .get(COMPANIONS_HEADER)
-        .is_some_and(|value| value == "1")
+    request.metadata().get(COMPANIONS_HEADER).is_some_and(|value| value == "1")
 }
 
 #[tonic::async_trait]
@@ -101,18 +98,11 @@ impl FlightSqlService for SqlService {
             return Err(not_supported("a transaction"));
         }
         self.note_purpose(&caller, &request).await?;
-        let statement = self
-            .shared
-            .plan(&caller, &query.query, companions(&request))
-            .await?;
+        let statement = self.shared.plan(&caller, &query.query, companions(&request)).await?;
         let schema = Arc::clone(&statement.schema);
         let handle = self.shared.statements.insert(statement, Kind::Ticket);
         let statement_handle = handle.map_err(|error| internal("a handle", error))?;
-        flight_info(
-            &TicketStatementQuery { statement_handle }.as_any(),
-            &schema,
-            request,
-        )
+        flight_info(&TicketStatementQuery { statement_handle }.as_any(), &schema, request)
     }
 
     async fn do_get_statement(
@@ -121,15 +111,9 @@ impl FlightSqlService for SqlService {
         request: Request<Ticket>,
     ) -> Got {
         let caller = Caller::of(&request)?;
-        let statement = self
-            .shared
-            .statements
-            .find(&ticket.statement_handle, caller.user());
+        let statement = self.shared.statements.find(&ticket.statement_handle, caller.user());
         let statement = statement.map_err(|error| to_status(&error))?;
-        self.shared
-            .execute(&caller, &statement)
-            .await
-            .map(Response::new)
+        self.shared.execute(&caller, &statement).await.map(Response::new)
     }
 
     async fn get_flight_info_prepared_statement(
@@ -153,10 +137,7 @@ impl FlightSqlService for SqlService {
         let handle = &query.prepared_statement_handle;
         let statement = self.shared.statements.find(handle, caller.user());
         let statement = statement.map_err(|error| to_status(&error))?;
-        self.shared
-            .execute(&caller, &statement)
-            .await
-            .map(Response::new)
+        self.shared.execute(&caller, &statement).await.map(Response::new)
     }
 
     async fn do_action_create_prepared_statement(
@@ -169,9 +150,7 @@ impl FlightSqlService for SqlService {
             return Err(not_supported("a transaction"));
         }
         self.note_purpose(&caller, &request).await?;
-        self.shared
-            .create_prepared(&caller, query, companions(&request))
-            .await
+        self.shared.create_prepared(&caller, query, companions(&request)).await
     }
 
     async fn do_action_close_prepared_statement(
@@ -191,19 +170,14 @@ impl FlightSqlService for SqlService {
         let caller = Caller::of(&request)?;
         let info = FlightInfo::decode(&*query.info).unwrap_or_default();
         // Both enumerations number their results alike.
-        Ok(ActionCancelQueryResult {
-            result: self.shared.cancel(&caller, &info).into(),
-        })
+        Ok(ActionCancelQueryResult { result: self.shared.cancel(&caller, &info).into() })
     }
 
     // Bundles and other tickets and actions of our own.
 
     async fn do_get_fallback(&self, request: Request<Ticket>, message: Any) -> Got {
         let caller = Caller::of(&request)?;
-        self.shared
-            .bundle(&caller, &message)
-            .await
-            .map(Response::new)
+        self.shared.bundle(&caller, &message).await.map(Response::new)
     }
 
     async fn do_action_fallback(
@@ -212,9 +186,7 @@ impl FlightSqlService for SqlService {
     ) -> Result<Response<<Self as FlightService>::DoActionStream>, Status> {
         let caller = Caller::of(&request)?;
         let body = self.shared.act(&caller, request.get_ref()).await?;
-        Ok(Response::new(
-            stream::iter([Ok(ActionResult::new(body))]).boxed(),
-        ))
+        Ok(Response::new(stream::iter([Ok(ActionResult::new(body))]).boxed()))
     }
 
     async fn list_custom_actions(&self) -> Option<Vec<Result<ActionType, Status>>> {
@@ -291,11 +263,7 @@ impl FlightSqlService for SqlService {
 
     async fn do_get_sql_info(&self, query: CommandGetSqlInfo, _: Request<Ticket>) -> Got {
         let codes = query.info.into_iter().take(SQL_INFO_CODES_MAX);
-        self.shared
-            .sql_info
-            .record_batch(codes)
-            .map(one_batch)
-            .map_err(flight_status)
+        self.shared.sql_info.record_batch(codes).map(one_batch).map_err(flight_status)
     }
 
     async fn get_flight_info_xdbc_type_info(
@@ -372,9 +340,7 @@ impl FlightSqlService for SqlService {
         query: CommandStatementUpdate,
         request: Put,
     ) -> Result<i64, Status> {
-        self.shared
-            .update(&Caller::of(&request)?, &query.query)
-            .await
+        self.shared.update(&Caller::of(&request)?, &query.query).await
     }
 
     async fn do_put_prepared_statement_update(

@@ -62,10 +62,7 @@ impl Statement {
 
     /// The plan, the first time.
     pub(super) fn take_plan(&self) -> Option<Prepared> {
-        self.planned
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
+        self.planned.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Tells runs of this statement to stop; `false` when none is running.
@@ -123,11 +120,7 @@ impl Statements {
         let mut entries = self.lock();
         entries.retain(|_, entry| !entry.expired());
         make_room(&mut entries, &statement.user);
-        let entry = Entry {
-            statement: Arc::new(statement),
-            kind,
-            used: Instant::now(),
-        };
+        let entry = Entry { statement: Arc::new(statement), kind, used: Instant::now() };
         entries.insert(handle.clone(), entry);
         Ok(handle.into())
     }
@@ -157,17 +150,11 @@ impl Statements {
 }
 
 fn make_room(entries: &mut HashMap<String, Entry>, user: &str) {
-    let own = || {
-        entries
-            .iter()
-            .filter(|(_, entry)| entry.statement.user == user)
-    };
+    let own = || entries.iter().filter(|(_, entry)| entry.statement.user == user);
     if own().count() < HANDLES_MAX_PER_USER {
         return;
     }
-    let oldest = own()
-        .min_by_key(|(_, entry)| entry.used)
-        .map(|(handle, _)| handle.clone());
+    let oldest = own().min_by_key(|(_, entry)| entry.used).map(|(handle, _)| handle.clone());
     if let Some(oldest) = oldest {
         entries.remove(&oldest);
     }

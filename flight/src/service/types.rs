@@ -62,13 +62,9 @@ fn dialect_texts(info: &mut SqlInfoDataBuilder) {
     let none: &[&str] = &[];
     info.append(SqlInfo::SqlKeywords, none);
     info.append(SqlInfo::SqlSystemFunctions, none);
-    let numeric: &[&str] = &[
-        "abs", "ceil", "floor", "round", "sqrt", "ln", "power", "trunc",
-    ];
+    let numeric: &[&str] = &["abs", "ceil", "floor", "round", "sqrt", "ln", "power", "trunc"];
     info.append(SqlInfo::SqlNumericFunctions, numeric);
-    let text: &[&str] = &[
-        "lower", "upper", "trim", "substr", "concat", "replace", "left", "right",
-    ];
+    let text: &[&str] = &["lower", "upper", "trim", "substr", "concat", "replace", "left", "right"];
     info.append(SqlInfo::SqlStringFunctions, text);
     let time: &[&str] = &["now", "current_date", "date_trunc", "date_part", "extract"];
     info.append(SqlInfo::SqlDatetimeFunctions, time);
@@ -160,19 +156,10 @@ fn dialect_numbers(info: &mut SqlInfoDataBuilder, limits: &Limits) {
         (SqlInfo::SqlSupportedUnions, 0b11),
         (SqlInfo::SqlSupportedTransactionsIsolationLevels, 0),
         (SqlInfo::SqlSupportedResultSetTypes, 0b010),
-        (
-            SqlInfo::SqlSupportedConcurrenciesForResultSetForwardOnly,
-            0b010,
-        ),
+        (SqlInfo::SqlSupportedConcurrenciesForResultSetForwardOnly, 0b010),
         (SqlInfo::SqlSupportedConcurrenciesForResultSetUnspecified, 0),
-        (
-            SqlInfo::SqlSupportedConcurrenciesForResultSetScrollSensitive,
-            0,
-        ),
-        (
-            SqlInfo::SqlSupportedConcurrenciesForResultSetScrollInsensitive,
-            0,
-        ),
+        (SqlInfo::SqlSupportedConcurrenciesForResultSetScrollSensitive, 0),
+        (SqlInfo::SqlSupportedConcurrenciesForResultSetScrollInsensitive, 0),
     ] {
         info.append(mask, bits);
     }
@@ -189,22 +176,11 @@ pub(super) fn xdbc_types() -> Result<XdbcTypeInfoData, FlightError> {
     types.append(number("DOUBLE", T::XdbcDouble, 15));
     let decimal = number("DECIMAL", T::XdbcDecimal, 38);
     let params = Some(vec!["precision".to_owned(), "scale".to_owned()]);
-    types.append(XdbcTypeInfo {
-        create_params: params,
-        minimum_scale: Some(0),
-        ..decimal
-    });
-    types.append(XdbcTypeInfo {
-        case_sensitive: true,
-        ..quoted("VARCHAR", T::XdbcVarchar, 65_535)
-    });
+    types.append(XdbcTypeInfo { create_params: params, minimum_scale: Some(0), ..decimal });
+    types
+        .append(XdbcTypeInfo { case_sensitive: true, ..quoted("VARCHAR", T::XdbcVarchar, 65_535) });
     // Flight SQL numbers the subcodes of a date and of a year alike, and Rust keeps one name.
-    types.append(time(
-        "DATE",
-        T::XdbcDate,
-        10,
-        XdbcDatetimeSubcode::XdbcSubcodeYear,
-    ));
+    types.append(time("DATE", T::XdbcDate, 10, XdbcDatetimeSubcode::XdbcSubcodeYear));
     types.append(time(
         "TIMESTAMP",
         T::XdbcTimestamp,
@@ -251,10 +227,7 @@ fn time(
     size: i32,
     subcode: XdbcDatetimeSubcode,
 ) -> XdbcTypeInfo {
-    XdbcTypeInfo {
-        datetime_subcode: Some(subcode),
-        ..quoted(name, data_type, size)
-    }
+    XdbcTypeInfo { datetime_subcode: Some(subcode), ..quoted(name, data_type, size) }
 }
 
 #[cfg(test)]
@@ -267,10 +240,7 @@ mod tests {
         let info = sql_info(&Limits::default()).unwrap();
         let all = info.record_batch([]).unwrap();
         assert!(all.num_rows() > 80);
-        assert_eq!(
-            all.schema().field(1).data_type(),
-            info.schema().field(1).data_type()
-        );
+        assert_eq!(all.schema().field(1).data_type(), info.schema().field(1).data_type());
         assert_eq!(info.record_batch([0, 3]).unwrap().num_rows(), 2);
         assert_eq!(info.record_batch([60_000]).unwrap().num_rows(), 0);
     }

@@ -47,11 +47,7 @@ where
         let item = reader.next_batch().await?;
         Some((item, reader))
     });
-    Ok(BundleReply {
-        header,
-        schemas,
-        batches: batches.boxed(),
-    })
+    Ok(BundleReply { header, schemas, batches: batches.boxed() })
 }
 
 type Explain = Box<dyn Fn(&Status) -> WireError + Send>;
@@ -82,15 +78,8 @@ impl Reader {
                 None => {}
             }
         }
-        let schemas = self
-            .lanes
-            .iter()
-            .filter_map(|lane| lane.schema.clone())
-            .collect();
-        let header = self
-            .header
-            .take()
-            .ok_or_else(|| self.bad("it has no header"))?;
+        let schemas = self.lanes.iter().filter_map(|lane| lane.schema.clone()).collect();
+        let header = self.header.take().ok_or_else(|| self.bad("it has no header"))?;
         if header.fragments.len() != self.lanes.len() {
             return Err(self.bad("it has another number of fragments"));
         }
@@ -139,17 +128,11 @@ impl Reader {
     }
 
     fn bad(&self, what: &str) -> EngineError {
-        EngineError::BadAnswer {
-            organisation: self.organisation.clone(),
-            what: what.to_owned(),
-        }
+        EngineError::BadAnswer { organisation: self.organisation.clone(), what: what.to_owned() }
     }
 
     fn wire(&self, error: &EngineError) -> WireError {
-        WireError {
-            organisation: Some(self.organisation.clone()),
-            ..error.external()
-        }
+        WireError { organisation: Some(self.organisation.clone()), ..error.external() }
     }
 }
 
@@ -163,11 +146,7 @@ struct Lane {
 impl Lane {
     fn new() -> Self {
         let (messages, source) = unbounded();
-        Self {
-            messages,
-            decoder: FlightDataDecoder::new(source),
-            schema: None,
-        }
+        Self { messages, decoder: FlightDataDecoder::new(source), schema: None }
     }
 
     fn decode(&mut self, message: FlightData) -> Result<Option<RecordBatch>, &'static str> {

@@ -26,19 +26,13 @@ pub(crate) fn send(released: ReleasedBundle, message_bytes_max: usize) -> Result
 }
 
 pub(super) fn encode(reply: BundleReply, message_bytes_max: usize) -> Result<Messages, Status> {
-    let BundleReply {
-        header,
-        schemas,
-        batches,
-    } = reply;
+    let BundleReply { header, schemas, batches } = reply;
     let organisation = header.organisation.clone();
     let header = serde_json::to_vec(&header).map_err(|error| {
         let error = EngineError::internal("encoding a reply header", error);
         to_status(&at(&organisation, &error))
     })?;
-    let size = GRPC_TARGET_MAX_FLIGHT_SIZE_BYTES
-        .min(message_bytes_max / 2)
-        .max(1);
+    let size = GRPC_TARGET_MAX_FLIGHT_SIZE_BYTES.min(message_bytes_max / 2).max(1);
     let mut lanes = Vec::with_capacity(schemas.len());
     let mut opening = Vec::with_capacity(schemas.len());
     let mut header = Some(header.into());
@@ -48,12 +42,12 @@ pub(super) fn encode(reply: BundleReply, message_bytes_max: usize) -> Result<Mes
         lanes.push(lane);
     }
     let batches = batches.flat_map(move |item| {
-        let messages = item
-            .map_err(|error| to_status(&at(&organisation, &error)))
-            .and_then(|(fragment, batch)| match lanes.get_mut(fragment) {
+        let messages = item.map_err(|error| to_status(&at(&organisation, &error))).and_then(
+            |(fragment, batch)| match lanes.get_mut(fragment) {
                 Some(lane) => lane.push(batch),
                 None => Err(to_status(&at(&organisation, &no_such_fragment()))),
-            });
+            },
+        );
         match messages {
             Ok(messages) => stream::iter(messages.into_iter().map(Ok).collect::<Vec<_>>()),
             Err(status) => stream::iter(vec![Err(status)]),
@@ -63,17 +57,11 @@ pub(super) fn encode(reply: BundleReply, message_bytes_max: usize) -> Result<Mes
 }
 
 fn at(organisation: &str, error: &EngineError) -> WireError {
-    WireError {
-        organisation: Some(organisation.to_owned()),
-        ..error.external()
-    }
+    WireError { organisation: Some(organisation.to_owned()), ..error.external() }
 }
 
 fn no_such_fragment() -> EngineError {
-    EngineError::Internal {
-        what: "a batch of a fragment that was not announced",
-        source: None,
-    }
+    EngineError::Internal { what: "a batch of a fragment that was not announced", source: None }
 }
 
 /// The encoder of one fragment: batches in, tagged messages out.
@@ -90,11 +78,7 @@ impl Lane {
             .with_schema(schema)
             .with_max_flight_data_size(size)
             .build(source);
-        Self {
-            fragment,
-            batches,
-            encoder,
-        }
+        Self { fragment, batches, encoder }
     }
 
     fn push(&mut self, batch: RecordBatch) -> Result<Vec<FlightData>, Status> {
@@ -110,10 +94,7 @@ impl Lane {
     ) -> Result<Vec<FlightData>, Status> {
         let mut messages = vec![];
         while let Some(Some(message)) = self.encoder.next().now_or_never() {
-            let frame = Frame {
-                fragment: self.fragment,
-                header: header.take(),
-            };
+            let frame = Frame { fragment: self.fragment, header: header.take() };
             let message = message.map_err(flight_status)?;
             messages.push(message.with_app_metadata(frame.encode_to_vec()));
         }

@@ -49,37 +49,18 @@ fn malformed_tickets_are_refused() {
     let refused = |change: fn(&mut BundleTicket)| {
         let mut ticket = BundleTicket::new(&request());
         change(&mut ticket);
-        bundle_request(&any_of(&ticket), &Limits::default())
-            .unwrap_err()
-            .sqlstate
+        bundle_request(&any_of(&ticket), &Limits::default()).unwrap_err().sqlstate
     };
     assert_eq!(refused(|t| t.bundle_hash = "0".repeat(32)), "42601");
-    assert_eq!(
-        refused(|t| t.fragments.push("SELECT 2".to_owned())),
-        "42601"
-    );
+    assert_eq!(refused(|t| t.fragments.push("SELECT 2".to_owned())), "42601");
     assert_eq!(refused(|t| t.fragments.clear()), "42601");
     assert_eq!(refused(|t| t.version += 1), "0A000");
-    assert_eq!(
-        refused(|t| t.fragments = vec!["SELECT 1".to_owned(); 65]),
-        "53400"
-    );
-    assert_eq!(
-        refused(|t| t.fragments = vec![" ".repeat(300_000)]),
-        "53400"
-    );
+    assert_eq!(refused(|t| t.fragments = vec!["SELECT 1".to_owned(); 65]), "53400");
+    assert_eq!(refused(|t| t.fragments = vec![" ".repeat(300_000)]), "53400");
     assert_eq!(refused(|t| t.statement = " ".repeat(10_000_000)), "53400");
     assert_eq!(refused(|t| t.user = "u".repeat(300)), "53400");
-    let noise = Any {
-        type_url: bundle_type(),
-        value: vec![0xff; 40].into(),
-    };
-    assert_eq!(
-        bundle_request(&noise, &Limits::default())
-            .unwrap_err()
-            .sqlstate,
-        "42601"
-    );
+    let noise = Any { type_url: bundle_type(), value: vec![0xff; 40].into() };
+    assert_eq!(bundle_request(&noise, &Limits::default()).unwrap_err().sqlstate, "42601");
 }
 
 fn bundle_type() -> String {
@@ -94,13 +75,7 @@ fn header(fragments: usize) -> ReplyHeader {
         preset: "nhs".to_owned(),
         policy_hash: "p".to_owned(),
         snapshot: "none".to_owned(),
-        fragments: vec![
-            FragmentHeader {
-                k: Some(10),
-                epochs: vec![]
-            };
-            fragments
-        ],
+        fragments: vec![FragmentHeader { k: Some(10), epochs: vec![] }; fragments],
         signature: None,
     }
 }
@@ -120,11 +95,7 @@ fn reply_of(
     batches: Vec<Result<(usize, RecordBatch), EngineError>>,
 ) -> BundleReply {
     let header = header(schemas.len());
-    BundleReply {
-        header,
-        schemas,
-        batches: stream::iter(batches).boxed(),
-    }
+    BundleReply { header, schemas, batches: stream::iter(batches).boxed() }
 }
 
 async fn messages(reply: BundleReply) -> Vec<FlightData> {
@@ -148,10 +119,7 @@ async fn replies_round_trip_by_fragment() {
 #[tokio::test]
 async fn errors_arrive_after_the_batches_before_them() {
     let a = numbers(vec![1]);
-    let sent = vec![
-        Ok((0, a.clone())),
-        Err(EngineError::Data { what: "overflow" }),
-    ];
+    let sent = vec![Ok((0, a.clone())), Err(EngineError::Data { what: "overflow" })];
     let stream = encode(reply_of(vec![a.schema()], sent), 1 << 20).unwrap();
     let mut reply = receive(stream, "northmoor", 1, from_status).await.unwrap();
     assert_eq!(reply.batches.next().await.unwrap().unwrap(), (0, a));
@@ -172,16 +140,8 @@ async fn answers_of_another_form_are_refused() {
         assert_eq!(error.sqlstate, "XX000");
         assert_eq!(error.organisation.as_deref(), Some("northmoor"));
     }
-    let bare = whole
-        .iter()
-        .cloned()
-        .map(|m| Ok(m.with_app_metadata(vec![])));
-    let received = receive(
-        stream::iter(bare.collect::<Vec<_>>()),
-        "northmoor",
-        1,
-        from_status,
-    );
+    let bare = whole.iter().cloned().map(|m| Ok(m.with_app_metadata(vec![])));
+    let received = receive(stream::iter(bare.collect::<Vec<_>>()), "northmoor", 1, from_status);
     assert_eq!(received.await.err().unwrap().sqlstate, "XX000");
 }
 

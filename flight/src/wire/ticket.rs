@@ -61,10 +61,7 @@ impl BundleTicket {
     }
 
     pub(super) fn pack(&self) -> Any {
-        Any {
-            type_url: BUNDLE_TYPE_URL.to_owned(),
-            value: self.encode_to_vec().into(),
-        }
+        Any { type_url: BUNDLE_TYPE_URL.to_owned(), value: self.encode_to_vec().into() }
     }
 
     /// Sizes against their limits, checked before anything looks inside.
@@ -76,19 +73,11 @@ impl BundleTicket {
         let signature = self.client_signature.as_ref().map_or(0, Vec::len);
         within("fragments_max", self.fragments.len(), FRAGMENTS_MAX)?;
         within("fragment_bytes_max", longest, FRAGMENT_BYTES_MAX)?;
-        within(
-            "statement_bytes_max",
-            self.statement.len(),
-            limits.statement_bytes_max,
-        )?;
+        within("statement_bytes_max", self.statement.len(), limits.statement_bytes_max)?;
         within("name_bytes_max", name, NAME_BYTES_MAX)?;
         let purpose = self.purpose.as_ref().map_or(0, String::len);
         within("purpose_bytes_max", purpose, PURPOSE_BYTES_MAX)?;
-        within(
-            "credential_bytes_max",
-            token.max(signature),
-            CREDENTIAL_BYTES_MAX,
-        )
+        within("credential_bytes_max", token.max(signature), CREDENTIAL_BYTES_MAX)
     }
 }
 
@@ -108,10 +97,7 @@ pub(crate) fn bundle_request(any: &Any, limits: &Limits) -> Result<BundleRequest
     if ticket.version != BUNDLE_VERSION {
         return Err(wire_error(
             sqlstate::NOT_SUPPORTED,
-            format!(
-                "bundle version {} is not version {BUNDLE_VERSION}",
-                ticket.version
-            ),
+            format!("bundle version {} is not version {BUNDLE_VERSION}", ticket.version),
             Some("run the same version of the program at both ends"),
         ));
     }
@@ -140,18 +126,10 @@ fn within(limit: &'static str, value: usize, maximum: usize) -> Result<(), WireE
     if value <= maximum {
         return Ok(());
     }
-    let error = EngineError::Limit {
-        limit,
-        value: value as u64,
-        maximum: maximum as u64,
-    };
+    let error = EngineError::Limit { limit, value: value as u64, maximum: maximum as u64 };
     Err(error.external())
 }
 
 fn malformed(what: &str) -> WireError {
-    wire_error(
-        sqlstate::SYNTAX,
-        format!("the bundle ticket is malformed: {what}"),
-        None,
-    )
+    wire_error(sqlstate::SYNTAX, format!("the bundle ticket is malformed: {what}"), None)
 }

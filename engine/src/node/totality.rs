@@ -1,0 +1,84 @@
+//! Casts that type coercion adds must not be able to fail on some row (rule S9).
+//!
+//! `sex = 5` reads as a cast of a text column to a number once types are coerced; whether that
+//! fails would depend on the rows. A protected fragment whose coerced plan holds such a cast is
+//! refused.
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::DFSchema;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
+use hedgerow_policies::{Refusal, Rule};
+
+use crate::error::EngineError;
+
+/// Refuses a protected plan in which a cast could fail on a row.
+pub(crate) fn check_casts(plan: &LogicalPlan, state: &SessionState) -> Result<(), EngineError> {
+    let coerced = state
+        .analyzer()
+        .execute_and_check(plan.clone(), state.config_options(), |_, _| {})
+        .map_err(crate::parse::resolution_error)?;
+    let mut fallible = None;
+    let walked = coerced.apply(|node| {
+        let mut schema = DFSchema::empty();
+        for input in node.inputs() {
+            schema.merge(input.schema());
+        }
+        if let LogicalPlan::TableScan(scan) = node {
+            schema.merge(&scan.projected_schema);
+        }
+        node.apply_expressions(|expr| {
+            expr.apply(|part| {
+                if let Expr::Cast(cast) = part
+                    && !matches!(cast.expr.as_ref(), Expr::Literal(..))
+                    && !cast
+                        .expr
+                        .get_type(&schema)
+                        .is_ok_and(|from| is_total(&from, cast.field.data_type()))
+                {
+                    fallible.get_or_insert_with(|| cast.field.data_type().clone());
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    });
+    match (walked, fallible) {
+        (Ok(_), None) => Ok(()),
+        (Err(error), _) => Err(EngineError::internal("checking casts", error)),
+        (Ok(_), Some(to)) => Err(Refusal::new(
+            Rule::S9Function,
+            format!("a column of a protected table would have to be read as {to}, which may fail"),
+            "compare a column with constants of its own type; see `system.columns`",
+        )
+        .into()),
+    }
+}
+
+/// Casts that succeed on every value.
+fn is_total(from: &DataType, to: &DataType) -> bool {
+    use DataType as T;
+    if from == to {
+        return true;
+    }
+    match (from, to) {
+        (T::Null, _) | (_, T::Utf8 | T::LargeUtf8 | T::Utf8View) => true,
+        (T::Dictionary(_, value), to) => is_total(value, to),
+        (T::Boolean, to) => to.is_integer(),
+        (T::Int16, T::Int32 | T::Int64) | (T::Int32, T::Int64) => true,
+        (T::Float32, T::Float64) => true,
+        (from, T::Float64) => from.is_integer() || matches!(from, T::Decimal128(..)),
+        (T::Decimal128(p, s), T::Decimal128(q, t)) => {
+            t >= s && whole_digits(*q, *t) >= whole_digits(*p, *s)
+        }
+        (T::Int16, T::Decimal128(p, s)) => whole_digits(*p, *s) >= 5,
+        (T::Int32, T::Decimal128(p, s)) => whole_digits(*p, *s) >= 10,
+        (T::Int64, T::Decimal128(p, s)) => whole_digits(*p, *s) >= 19,
+        (T::Date32, T::Timestamp(..)) | (T::Timestamp(..), T::Timestamp(..) | T::Date32) => true,
+        _ => false,
+    }
+}
+
+fn whole_digits(precision: u8, scale: i8) -> i16 {
+    i16::from(precision) - i16::from(scale)
+}

@@ -1,0 +1,388 @@
+//! Federations for tests: a [`Spec`] becomes a [`World`] of real servers on loopback ports, each
+//! with its own certificate, that a client reaches as any client does.
+//!
+//! ```text
+//! FOLDER/authority.pem
+//!       /contracts/*.toml
+//!       /ORGANISATION/serve.toml, server.pem, server.key, users.toml, data files
+//!       /coordinator/serve.toml, server.pem, server.key, users.toml, node.password
+//! ```
+
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use argon2::password_hash::{PasswordHasher, SaltString};
+use argon2::{Algorithm, Argon2, Params, Version};
+use arrow::array::RecordBatch;
+use datafusion::parquet::arrow::ArrowWriter;
+use hedgerow::demo::{CONTRACTS, DataOptions, ensure_certificates, node_tables_toml, organisations};
+use hedgerow::server::{bind, run_on};
+use hedgerow_catalog::ServerConfig;
+use hedgerow_engine::{Coverage, WireError};
+use hedgerow_flight::{ClientTls, Credentials, RunningServer, SqlClient};
+use tempfile::TempDir;
+
+/// No test takes longer.
+pub(crate) const TEST_MAX: Duration = Duration::from_secs(30);
+/// The one user of every server of a world.
+pub(crate) const USER: &str = "analyst";
+/// Its password.
+pub(crate) const PASSWORD: &str = "correct horse";
+
+const COORDINATOR: &str = "coordinator";
+const PEOPLE: usize = 3_000;
+
+/// What a federation is made of.
+#[derive(Default)]
+pub(crate) struct Spec {
+    contracts: Vec<(String, String)>,
+    organisations: Vec<Organisation>,
+    k: Option<u32>,
+    limits: String,
+}
+
+/// One organisation: its files, and the part of its configuration that serves them.
+pub(crate) struct Organisation {
+    id: String,
+    config: String,
+    files: Vec<(String, Data)>,
+    /// Where data are that were there before.
+    folder: Option<PathBuf>,
+}
+
+/// The content of one data file.
+pub(crate) enum Data {
+    Csv(String),
+    Rows(Vec<RecordBatch>),
+}
+
+impl Spec {
+    /// Adds a contract, as TOML.
+    pub(crate) fn contract(mut self, text: &str) -> Self {
+        let parsed: toml::Table = text.parse().unwrap();
+        let name = parsed["name"].as_str().unwrap().to_owned();
+        self.contracts.push((name, text.to_owned()));
+        self
+    }
+
+    pub(crate) fn organisation(mut self, organisation: Organisation) -> Self {
+        self.organisations.push(organisation);
+        self
+    }
+
+    /// Sets the threshold of every node.
+    pub(crate) fn k(mut self, people: u32) -> Self {
+        self.k = Some(people);
+        self
+    }
+
+    /// Lines of the `[limits]` section of every server.
+    pub(crate) fn limits(mut self, lines: &str) -> Self {
+        lines.clone_into(&mut self.limits);
+        self
+    }
+}
+
+impl Organisation {
+    pub(crate) fn new(id: &str) -> Self {
+        Self { id: id.to_owned(), config: String::new(), files: vec![], folder: None }
+    }
+
+    /// Adds a table whose file has the contract's columns.
+    pub(crate) fn table(self, name: &str, data: Data) -> Self {
+        self.file("tables", name, data)
+    }
+
+    /// Adds a file that a mapping reads.
+    pub(crate) fn source(self, name: &str, data: Data) -> Self {
+        self.file("sources", name, data)
+    }
+
+    /// Adds a table that is a query over sources.
+    pub(crate) fn mapping(mut self, name: &str, sql: &str) -> Self {
+        self.config.push_str(&format!("[tables.{name}]\nsql = \"\"\"\n{sql}\"\"\"\n"));
+        self
+    }
+
+    fn file(mut self, section: &str, name: &str, data: Data) -> Self {
+        let file = match data {
+            Data::Csv(_) => format!("{name}.csv"),
+            Data::Rows(_) => format!("{name}.parquet"),
+        };
+        self.config.push_str(&format!("[{section}.{name}]\npath = \"{file}\"\n"));
+        self.files.push((file, data));
+        self
+    }
+
+    fn write(&self, folder: &Path) {
+        for (name, data) in &self.files {
+            let path = folder.join(name);
+            match data {
+                Data::Csv(text) => fs::write(path, text).unwrap(),
+                Data::Rows(batches) => write_parquet(&path, batches),
+            }
+        }
+    }
+
+    /// The tables, with whole paths where the data are elsewhere.
+    fn tables(&self) -> String {
+        let Some(folder) = &self.folder else { return self.config.clone() };
+        let folder = toml::Value::from(folder.to_string_lossy().into_owned()).to_string();
+        let start = format!("path = {}/", folder.trim_end_matches('"'));
+        self.config.replace("path = \"", &start)
+    }
+}
+
+fn write_parquet(path: &Path, batches: &[RecordBatch]) {
+    let file = File::create(path).unwrap();
+    let mut writer = ArrowWriter::try_new(file, batches[0].schema(), None).unwrap();
+    for batch in batches {
+        writer.write(batch).unwrap();
+    }
+    writer.close().unwrap();
+}
+
+/// A federation that runs in this process. Its folder goes with it.
+pub(crate) struct World {
+    servers: Vec<(String, RunningServer)>,
+    url: String,
+    folder: TempDir,
+    _data: Option<Arc<TempDir>>,
+}
+
+impl World {
+    /// Starts every node, then the coordinator.
+    pub(crate) async fn start(spec: Spec) -> Self {
+        Self::start_without(spec, &[]).await
+    }
+
+    /// Starts the federation with some of its nodes never there.
+    pub(crate) async fn start_without(spec: Spec, missing: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let names: Vec<String> = spec.organisations.iter().map(|one| one.id.clone()).collect();
+        let names: Vec<String> = names.into_iter().chain([COORDINATOR.to_owned()]).collect();
+        let mut listeners: Vec<TcpListener> =
+            names.iter().map(|_| bind("127.0.0.1:0".parse().unwrap()).unwrap()).collect();
+        prepare(&spec, folder.path(), &names, &listeners);
+        let coordinator = listeners.pop().unwrap();
+        let address = coordinator.local_addr().unwrap();
+        let mut servers = vec![];
+        for (name, listener) in names.iter().zip(listeners) {
+            if !missing.contains(&name.as_str()) {
+                servers.push((name.clone(), serve(folder.path(), name, listener).await));
+            }
+        }
+        let server = serve(folder.path(), COORDINATOR, coordinator).await;
+        servers.push((COORDINATOR.to_owned(), server));
+        Self { servers, url: format!("https://{address}"), folder, _data: None }
+    }
+
+    /// The demo's federation, with fewer people.
+    pub(crate) async fn demo() -> Self {
+        Self::of_demo(str::to_owned).await
+    }
+
+    /// The demo's federation over the same data, as if nobody were in them.
+    pub(crate) async fn demo_all_open() -> Self {
+        Self::of_demo(all_open).await
+    }
+
+    async fn of_demo(change: fn(&str) -> String) -> Self {
+        let data = demo_data();
+        let mut spec = Spec::default();
+        for (_, text) in CONTRACTS {
+            spec = spec.contract(&change(text));
+        }
+        for organisation in organisations(DataOptions::default().organisations) {
+            spec = spec.organisation(Organisation {
+                config: node_tables_toml(&organisation),
+                folder: Some(data.path().join(&organisation.id)),
+                ..Organisation::new(&organisation.id)
+            });
+        }
+        Self { _data: Some(data), ..Self::start(spec).await }
+    }
+
+    /// A new client of the coordinator.
+    pub(crate) async fn client(&self) -> Client {
+        Client(self.try_client(PASSWORD).await.unwrap())
+    }
+
+    pub(crate) async fn try_client(&self, password: &str) -> Result<SqlClient, WireError> {
+        SqlClient::connect(&self.url, &self.tls(), credentials(password)).await
+    }
+
+    /// Where the coordinator is.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Where a server is.
+    pub(crate) fn url_of(&self, name: &str) -> String {
+        let (_, server) = self.servers.iter().find(|(known, _)| known == name).unwrap();
+        format!("https://{}", server.local_addr())
+    }
+
+    pub(crate) fn tls(&self) -> ClientTls {
+        ClientTls { authority: self.folder.path().join("authority.pem"), domain: None }
+    }
+
+    /// The configuration of a server, as it was read.
+    pub(crate) fn config(&self, name: &str) -> ServerConfig {
+        ServerConfig::load(&self.folder.path().join(name).join("serve.toml")).unwrap()
+    }
+
+    /// Ids of all organisations, in federation order.
+    pub(crate) fn organisations(&self) -> Vec<String> {
+        let nodes = self.config(COORDINATOR).federation.unwrap().nodes;
+        nodes.into_iter().map(|node| node.organisation).collect()
+    }
+
+    /// Takes one server out, to be stopped by whoever asks.
+    pub(crate) fn take(&mut self, name: &str) -> RunningServer {
+        let index = self.servers.iter().position(|(known, _)| known == name).unwrap();
+        self.servers.remove(index).1
+    }
+
+    /// Stops one server.
+    pub(crate) async fn stop(&mut self, name: &str) {
+        self.take(name).shutdown().await.unwrap();
+    }
+
+    /// Stops every server, the coordinator first.
+    pub(crate) async fn shutdown(mut self) {
+        while let Some((_, server)) = self.servers.pop() {
+            server.shutdown().await.unwrap();
+        }
+    }
+}
+
+async fn serve(folder: &Path, name: &str, listener: TcpListener) -> RunningServer {
+    let config = ServerConfig::load(&folder.join(name).join("serve.toml")).unwrap();
+    run_on(listener, &config).await.unwrap()
+}
+
+pub(crate) fn credentials(password: &str) -> Credentials {
+    Credentials { user: USER.to_owned(), password: password.to_owned() }
+}
+
+/// Writes contracts, configurations, users, certificates and data.
+fn prepare(spec: &Spec, folder: &Path, names: &[String], listeners: &[TcpListener]) {
+    let contracts = folder.join("contracts");
+    fs::create_dir(&contracts).unwrap();
+    for (name, text) in &spec.contracts {
+        fs::write(contracts.join(format!("{name}.toml")), text).unwrap();
+    }
+    let users = format!("[users]\n{USER} = \"{}\"\n", cheap_hash(PASSWORD));
+    for (name, listener) in names.iter().zip(listeners) {
+        let home = folder.join(name);
+        fs::create_dir(&home).unwrap();
+        fs::write(home.join("users.toml"), &users).unwrap();
+        let address = listener.local_addr().unwrap();
+        let common = format!(
+            "listen = \"{address}\"\ncontracts = \"../contracts\"\n\
+             [tls]\ncertificate = \"server.pem\"\nkey = \"server.key\"\n\
+             authority = \"../authority.pem\"\n[users]\nfile = \"users.toml\"\n\
+             [limits]\n{}\n",
+            spec.limits
+        );
+        let config = match spec.organisations.iter().find(|one| one.id == *name) {
+            Some(one) => {
+                one.write(&home);
+                let k = spec.k.map(|k| format!("k = {k}\n")).unwrap_or_default();
+                format!(
+                    "organisation = \"{name}\"\n{common}[policy]\npreset = \"primary_only\"\n{k}\
+                     [ledger]\nfile = \"ledger.ndjson\"\n{}",
+                    one.tables()
+                )
+            }
+            None => format!("name = \"test\"\n{common}{}", federation(names, listeners)),
+        };
+        fs::write(home.join("serve.toml"), config).unwrap();
+    }
+    fs::write(folder.join(COORDINATOR).join("node.password"), PASSWORD).unwrap();
+    ensure_certificates(folder, names).unwrap();
+}
+
+fn federation(names: &[String], listeners: &[TcpListener]) -> String {
+    let mut text =
+        format!("[federation]\nuser = \"{USER}\"\npassword_file = \"node.password\"\n");
+    for (name, listener) in names.iter().zip(listeners).filter(|(name, _)| *name != COORDINATOR) {
+        let address = listener.local_addr().unwrap();
+        text.push_str(&format!(
+            "[[federation.nodes]]\norganisation = \"{name}\"\nurl = \"https://{address}\"\n"
+        ));
+    }
+    text
+}
+
+/// A hash that costs little: what passwords cost is tested elsewhere.
+fn cheap_hash(password: &str) -> String {
+    let params = Params::new(8, 1, 1, None).unwrap();
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    let salt = SaltString::encode_b64(b"federation tests").unwrap();
+    argon2.hash_password(password.as_bytes(), &salt).unwrap().to_string()
+}
+
+/// The demo's data, made once for all tests that hold them at the same time.
+fn demo_data() -> Arc<TempDir> {
+    static DATA: Mutex<Weak<TempDir>> = Mutex::new(Weak::new());
+    let mut shared = DATA.lock().unwrap();
+    if let Some(data) = shared.upgrade() {
+        return data;
+    }
+    let data = Arc::new(tempfile::tempdir().unwrap());
+    let options = DataOptions { people: PEOPLE, seed: 1, ..DataOptions::default() };
+    hedgerow::demo::write_data(&options, data.path()).unwrap();
+    *shared = Arc::downgrade(&data);
+    data
+}
+
+/// A contract as if its rows were about nobody.
+fn all_open(text: &str) -> String {
+    let mut contract: toml::Table = text.parse().unwrap();
+    contract.insert("protection".to_owned(), "open".into());
+    contract.remove("person");
+    for column in contract["columns"].as_array_mut().unwrap() {
+        let roles = column["roles"].as_array_mut().unwrap();
+        if !roles.is_empty() && !roles.contains(&"open".into()) {
+            roles.push("open".into());
+        }
+    }
+    toml::to_string(&contract).unwrap()
+}
+
+/// A logged-in client that reads whole answers.
+pub(crate) struct Client(pub(crate) SqlClient);
+
+/// A whole answer.
+pub(crate) struct Answer {
+    pub(crate) batches: Vec<RecordBatch>,
+    pub(crate) coverage: Coverage,
+}
+
+impl Client {
+    pub(crate) async fn try_ask(&mut self, sql: &str) -> Result<Answer, WireError> {
+        let mut stream = self.0.query(sql).await?;
+        let mut batches = vec![];
+        while let Some(batch) = stream.next().await {
+            batches.push(batch?);
+        }
+        if batches.is_empty() {
+            batches.push(RecordBatch::new_empty(stream.schema.clone()));
+        }
+        Ok(Answer { batches, coverage: stream.coverage().cloned().unwrap_or_default() })
+    }
+
+    pub(crate) async fn ask(&mut self, sql: &str) -> Answer {
+        self.try_ask(sql).await.unwrap_or_else(|error| panic!("{sql}\n{error:?}"))
+    }
+}
+
+/// Runs a test against the clock.
+pub(crate) async fn in_time<T>(test: impl Future<Output = T>) -> T {
+    tokio::time::timeout(TEST_MAX, test).await.expect("the test takes too long")
+}
