@@ -99,7 +99,7 @@ pub async fn run_on(
     let coordinator = Coordinator::connect(contracts, channels, config.limits.clone())
         .await
         .map_err(ServeError::Coordinator)?;
-    let name = config.name.clone().or_else(|| config.organisation.clone());
+    let name = config.organisation.clone().or_else(|| config.name.clone());
     let parts = ServerParts {
         listener,
         tls: config.tls.clone(),

@@ -14,16 +14,8 @@ const LINES_MAX: usize = 800;
 /// Which of our crates each of our crates may use, lowest first.
 const LAYERS: [(&str, &str, &[&str]); 5] = [
     ("policies/Cargo.toml", "hedgerow-policies", &[]),
-    (
-        "catalog/Cargo.toml",
-        "hedgerow-catalog",
-        &["hedgerow-policies"],
-    ),
-    (
-        "engine/Cargo.toml",
-        "hedgerow-engine",
-        &["hedgerow-policies", "hedgerow-catalog"],
-    ),
+    ("catalog/Cargo.toml", "hedgerow-catalog", &["hedgerow-policies"]),
+    ("engine/Cargo.toml", "hedgerow-engine", &["hedgerow-policies", "hedgerow-catalog"]),
     (
         "flight/Cargo.toml",
         "hedgerow-flight",
@@ -32,19 +24,13 @@ const LAYERS: [(&str, &str, &[&str]); 5] = [
     (
         "Cargo.toml",
         "hedgerow",
-        &[
-            "hedgerow-policies",
-            "hedgerow-catalog",
-            "hedgerow-engine",
-            "hedgerow-flight",
-        ],
+        &["hedgerow-policies", "hedgerow-catalog", "hedgerow-engine", "hedgerow-flight"],
     ),
 ];
 
 /// Beginnings of paths that exist on one machine only.
-const MACHINE_PATHS: [&str; 8] = [
-    "/home/", "/root/", "/work/", "/tmp/", "/Users/", "/mnt/", "/var/", "C:\\",
-];
+const MACHINE_PATHS: [&str; 8] =
+    ["/home/", "/root/", "/work/", "/tmp/", "/Users/", "/mnt/", "/var/", "C:\\"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -86,10 +72,8 @@ fn files_ending(extension: &str) -> Vec<PathBuf> {
 /// The documents: those at the root and those in `docs/`.
 fn documents() -> Vec<PathBuf> {
     let mut found = files_ending("md");
-    found.retain(|path| {
-        path.parent()
-            .is_some_and(|p| p == Path::new("") || p == Path::new("docs"))
-    });
+    found
+        .retain(|path| path.parent().is_some_and(|p| p == Path::new("") || p == Path::new("docs")));
     found
 }
 
@@ -102,9 +86,7 @@ fn rust_lines() -> Vec<(PathBuf, usize, String)> {
     let lines = |path: PathBuf| {
         let text = read(&path);
         let numbered = text.lines().enumerate();
-        numbered
-            .map(|(at, line)| (path.clone(), at + 1, line.to_owned()))
-            .collect::<Vec<_>>()
+        numbered.map(|(at, line)| (path.clone(), at + 1, line.to_owned())).collect::<Vec<_>>()
     };
     files_ending("rs").into_iter().flat_map(lines).collect()
 }
@@ -115,9 +97,7 @@ fn assert_none(law: &str, faults: &[String]) {
 
 #[test]
 fn every_source_file_says_what_it_is_for() {
-    let silent = files_ending("rs")
-        .into_iter()
-        .filter(|path| !read(path).starts_with("//!"));
+    let silent = files_ending("rs").into_iter().filter(|path| !read(path).starts_with("//!"));
     let faults: Vec<String> = silent.map(|path| path.display().to_string()).collect();
     assert_none("a source file opens with `//!`", &faults);
 }
@@ -144,10 +124,7 @@ fn crate_roots_name_what_they_export() {
             faults.push(format!("{}:{line}: {text}", path.display()));
         }
     }
-    assert_none(
-        "`lib.rs` and `mod.rs` re-export by name, never by `*`",
-        &faults,
-    );
+    assert_none("`lib.rs` and `mod.rs` re-export by name, never by `*`", &faults);
 }
 
 #[test]
@@ -167,24 +144,15 @@ fn crate_dependencies_point_one_way() {
     let mut faults = vec![];
     for (path, crate_name, allowed) in LAYERS {
         let manifest: toml::Table = toml::from_str(&read(path)).unwrap();
-        let package = manifest
-            .get("package")
-            .and_then(|package| package.get("name"));
-        assert_eq!(
-            package.and_then(toml::Value::as_str),
-            Some(crate_name),
-            "{path}"
-        );
+        let package = manifest.get("package").and_then(|package| package.get("name"));
+        assert_eq!(package.and_then(toml::Value::as_str), Some(crate_name), "{path}");
         for used in own_crates_used(&manifest) {
             if !allowed.contains(&used.as_str()) {
                 faults.push(format!("{path}: `{crate_name}` uses `{used}`"));
             }
         }
     }
-    assert_none(
-        "crates depend one way: policies, catalog, engine, flight, hedgerow",
-        &faults,
-    );
+    assert_none("crates depend one way: policies, catalog, engine, flight, hedgerow", &faults);
 }
 
 /// Our own crates among a manifest's dependencies of every kind, renamed ones included.
@@ -215,14 +183,10 @@ fn own_crates_used(manifest: &toml::Table) -> Vec<String> {
 fn every_layer_is_listed() {
     let mut manifests = files_ending("toml");
     manifests.retain(|path| name(path) == "Cargo.toml");
-    let unlisted = manifests
-        .iter()
-        .filter(|path| !LAYERS.iter().any(|(known, ..)| *path == Path::new(known)));
+    let unlisted =
+        manifests.iter().filter(|path| !LAYERS.iter().any(|(known, ..)| *path == Path::new(known)));
     let faults: Vec<String> = unlisted.map(|path| path.display().to_string()).collect();
-    assert_none(
-        "a crate of the workspace has its place in `LAYERS`",
-        &faults,
-    );
+    assert_none("a crate of the workspace has its place in `LAYERS`", &faults);
 }
 
 /// Cargo compiles `tests/federation/main.rs` alone: a file that nobody declares never runs.
@@ -237,11 +201,7 @@ fn no_test_module_is_forgotten() {
         if inside == Path::new("main.rs") {
             continue;
         }
-        let own = if name(&path) == "mod.rs" {
-            path.parent().unwrap()
-        } else {
-            &path
-        };
+        let own = if name(&path) == "mod.rs" { path.parent().unwrap() } else { &path };
         let module = own.file_stem().unwrap().to_string_lossy().into_owned();
         let above = own.parent().unwrap();
         let parents = match above == folder {
@@ -256,20 +216,13 @@ fn no_test_module_is_forgotten() {
             faults.push(path.display().to_string());
         }
     }
-    assert_none(
-        "every file under `tests/federation` is declared by the file above it",
-        &faults,
-    );
+    assert_none("every file under `tests/federation` is declared by the file above it", &faults);
 }
 
 fn declares(line: &str, module: &str) -> bool {
     let line = line.trim();
-    let rest = line
-        .strip_prefix("pub(crate) ")
-        .or(line.strip_prefix("pub "))
-        .unwrap_or(line);
-    rest.strip_prefix("mod ")
-        .is_some_and(|rest| rest.trim_end_matches(';').trim() == module)
+    let rest = line.strip_prefix("pub(crate) ").or(line.strip_prefix("pub ")).unwrap_or(line);
+    rest.strip_prefix("mod ").is_some_and(|rest| rest.trim_end_matches(';').trim() == module)
 }
 
 #[test]
@@ -284,10 +237,7 @@ fn documents_speak_of_this_repository_only() {
             }
         }
     }
-    assert_none(
-        "documents name no folder outside the repository and no machine's paths",
-        &faults,
-    );
+    assert_none("documents name no folder outside the repository and no machine's paths", &faults);
 }
 
 /// Whether `start` stands in `line` as the beginning of a path, not in the middle of one.
@@ -302,14 +252,9 @@ fn begins_a_path(line: &str, start: &str) -> bool {
 fn every_rule_is_explained() {
     let source = read("policies/src/refusal.rs");
     let rules: Vec<&str> = source.split('"').filter(|text| is_rule_id(text)).collect();
-    assert!(
-        rules.len() > 10,
-        "the rules of `policies/src/refusal.rs` were not found"
-    );
+    assert!(rules.len() > 10, "the rules of `policies/src/refusal.rs` were not found");
     let explained = read("docs/disclosure.md");
-    let missing = rules
-        .iter()
-        .filter(|rule| !explained.contains(&format!("`{rule}`")));
+    let missing = rules.iter().filter(|rule| !explained.contains(&format!("`{rule}`")));
     let faults: Vec<String> = missing.map(|rule| (*rule).to_owned()).collect();
     assert_none("every rule id stands in `docs/disclosure.md`", &faults);
 }
@@ -348,10 +293,7 @@ fn every_document_can_be_found() {
             faults.push(path.display().to_string());
         }
     }
-    assert_none(
-        "every document is linked from README.md or docs/architecture.md",
-        &faults,
-    );
+    assert_none("every document is linked from README.md or docs/architecture.md", &faults);
 }
 
 #[test]
@@ -359,11 +301,7 @@ fn links_between_documents_lead_somewhere() {
     let mut faults = vec![];
     for path in documents() {
         let text = read(&path);
-        for link in text
-            .split("](")
-            .skip(1)
-            .filter_map(|rest| rest.split(')').next())
-        {
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let file = link.split('#').next().unwrap_or_default();
             let elsewhere = file.is_empty() || file.contains("://") || file.starts_with("mailto:");
             if !elsewhere && !root().join(&path).parent().unwrap().join(file).exists() {

@@ -57,10 +57,7 @@ impl Document<'_> {
 
     fn line_at(&self, offset: usize) -> usize {
         let before = self.text.bytes().take(offset);
-        before
-            .filter(|byte| *byte == b'\n')
-            .count()
-            .saturating_add(1)
+        before.filter(|byte| *byte == b'\n').count().saturating_add(1)
     }
 
     fn explain(&self, error: &toml::de::Error) -> CatalogError {
@@ -72,41 +69,20 @@ impl Document<'_> {
         let known: Vec<String> = quoted.collect();
         let nearest = Nearest::find(&named, known.iter().map(String::as_str));
         if message.starts_with("unknown field") {
-            CatalogError::UnknownKey {
-                file,
-                line,
-                key: named,
-                nearest,
-            }
+            CatalogError::UnknownKey { file, line, key: named, nearest }
         } else if message.starts_with("unknown variant") {
-            CatalogError::UnknownValue {
-                file,
-                line,
-                value: named,
-                nearest,
-            }
+            CatalogError::UnknownValue { file, line, value: named, nearest }
         } else if message.starts_with("missing field") {
-            CatalogError::MissingKey {
-                file,
-                line,
-                key: named,
-            }
+            CatalogError::MissingKey { file, line, key: named }
         } else {
-            CatalogError::Syntax {
-                file,
-                line,
-                message: message.to_owned(),
-            }
+            CatalogError::Syntax { file, line, message: message.to_owned() }
         }
     }
 }
 
 /// Reads a file of the configuration, within the limit on its size.
 pub(crate) fn read_text(path: &Path) -> Result<String, CatalogError> {
-    let read_error = |source| CatalogError::Read {
-        path: path.to_owned(),
-        source,
-    };
+    let read_error = |source| CatalogError::Read { path: path.to_owned(), source };
     let bytes = std::fs::metadata(path).map_err(read_error)?.len();
     if bytes > DOCUMENT_BYTES_MAX {
         return Err(CatalogError::TooLarge {
@@ -120,10 +96,7 @@ pub(crate) fn read_text(path: &Path) -> Result<String, CatalogError> {
 
 /// The last part of a path, for messages.
 pub(crate) fn file_name(path: &Path) -> String {
-    path.file_name()
-        .unwrap_or(path.as_os_str())
-        .to_string_lossy()
-        .into_owned()
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
 #[cfg(test)]
@@ -133,10 +106,8 @@ mod tests {
 
     #[test]
     fn lines_are_found_by_path() {
-        let document = Document {
-            file: "x",
-            text: "a = 1\n\n[b.c]\nd = 2\n[[e]]\nf = 1\n[[e]]\nf = 2\n",
-        };
+        let document =
+            Document { file: "x", text: "a = 1\n\n[b.c]\nd = 2\n[[e]]\nf = 1\n[[e]]\nf = 2\n" };
         assert_eq!(document.line_of(&["a"]), 1);
         assert_eq!(document.line_of(&["b", "c", "d"]), 4);
         assert_eq!(document.line_of(&["b", "c", "nothing"]), 3);
@@ -145,16 +116,8 @@ mod tests {
 
     #[test]
     fn wrong_kinds_carry_their_line() {
-        let document = Document {
-            file: "x.toml",
-            text: "\nport = \"a\"",
-        };
-        let error = document
-            .parse::<std::collections::BTreeMap<String, u16>>()
-            .unwrap_err();
-        assert!(
-            error.to_string().starts_with("`x.toml` line 2: "),
-            "{error}"
-        );
+        let document = Document { file: "x.toml", text: "\nport = \"a\"" };
+        let error = document.parse::<std::collections::BTreeMap<String, u16>>().unwrap_err();
+        assert!(error.to_string().starts_with("`x.toml` line 2: "), "{error}");
     }
 }

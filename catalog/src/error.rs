@@ -259,9 +259,5 @@ pub(crate) fn closest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
 fn similarity(a: &str, b: &str) -> f64 {
     let likeness = strsim::jaro_winkler(a, b);
     let one_slip = a.len() >= 3 && b.len() >= 3 && strsim::osa_distance(a, b) <= 1;
-    if one_slip {
-        likeness.max(SIMILARITY_MIN)
-    } else {
-        likeness
-    }
+    if one_slip { likeness.max(SIMILARITY_MIN) } else { likeness }
 }

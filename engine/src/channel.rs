@@ -152,7 +152,8 @@ pub fn reply(released: ReleasedBundle) -> BundleReply {
     let mut schemas = vec![];
     let mut streams = vec![];
     for (index, fragment) in fragments.into_inner().into_iter().enumerate() {
-        let batches: BoxStream<'static, Result<(usize, RecordBatch), EngineError>> = match fragment {
+        let batches: BoxStream<'static, Result<(usize, RecordBatch), EngineError>> = match fragment
+        {
             ReleasedFragment::Cells(table) => {
                 schemas.push(table.schema);
                 stream::once(async move { Ok((index, table.batch)) }).boxed()

@@ -121,6 +121,9 @@ pub enum EngineError {
         /// What is allowed.
         maximum: u64,
     },
+    /// The statement needs more memory than it may have.
+    #[error("the statement needs more memory than `limits.memory_bytes_max_per_query` allows")]
+    Memory,
     /// The statement took too long.
     #[error("the statement ran longer than `limits.statement_timeout_ms` = {timeout_ms}")]
     Timeout {
@@ -160,10 +163,7 @@ pub enum EngineError {
 
 impl EngineError {
     /// An internal error with its cause.
-    pub fn internal(
-        what: &'static str,
-        source: impl Into<Box<dyn Error + Send + Sync>>,
-    ) -> Self {
+    pub fn internal(what: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Internal { what, source: Some(source.into()) }
     }
 
@@ -175,7 +175,7 @@ impl EngineError {
             Self::UnknownColumn { .. } => sqlstate::UNKNOWN_COLUMN,
             Self::ReadOnly { .. } | Self::NotSplit { .. } => sqlstate::NOT_SUPPORTED,
             Self::Refused(_) => sqlstate::REFUSED,
-            Self::Limit { .. } => sqlstate::LIMIT,
+            Self::Limit { .. } | Self::Memory => sqlstate::LIMIT,
             Self::Timeout { .. } => sqlstate::CANCELLED,
             Self::Node(error) => &error.sqlstate,
             Self::Data { .. } => sqlstate::DATA_EXCEPTION,
@@ -196,10 +196,14 @@ impl EngineError {
                 (None, nearest.as_ref().map(|name| format!("did you mean `{name}`?")))
             }
             Self::NotSplit { hint, .. } => (None, Some(hint.clone())),
-            Self::Limit { limit, .. } => {
-                (None, Some(format!("ask for less, or raise `limits.{limit}` in the server's configuration")))
-            }
+            Self::Limit { limit, .. } => (
+                None,
+                Some(format!(
+                    "ask for less, or raise `limits.{limit}` in the server's configuration"
+                )),
+            ),
             Self::ReadOnly { .. } => (None, Some("write a SELECT".to_owned())),
+            Self::Memory => (None, Some("group by fewer values, or ask for fewer rows".to_owned())),
             _ => (None, None),
         };
         WireError {
@@ -218,11 +222,7 @@ impl EngineError {
             Ok(own) => own,
             Err(error) => match error.find_root() {
                 DataFusionError::ArrowError(arrow, _) => Self::from_arrow(arrow),
-                DataFusionError::ResourcesExhausted(_) => Self::Limit {
-                    limit: "memory_bytes_max_per_query",
-                    value: 0,
-                    maximum: 0,
-                },
+                DataFusionError::ResourcesExhausted(_) => Self::Memory,
                 DataFusionError::Execution(_) => Self::Data { what: "evaluation failed" },
                 DataFusionError::NotImplemented(_) => Self::NotSplit {
                     what: "the statement uses something that is not implemented".to_owned(),

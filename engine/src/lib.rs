@@ -14,6 +14,7 @@ mod coordinator;
 mod coverage;
 mod dialect;
 mod error;
+mod memory;
 mod node;
 mod parse;
 
@@ -22,7 +23,9 @@ pub use channel::{
     BUNDLE_VERSION, BundleReply, BundleRequest, FragmentHeader, InProcessChannel, NodeChannel,
     ReplyHeader, reply,
 };
-pub use coordinator::{Answer, COMPANION, COMPANION_OF, Coordinator, CoverageLog, Prepared, Session, TableEntry};
+pub use coordinator::{
+    Answer, COMPANION, COMPANION_OF, Coordinator, CoverageLog, Prepared, Session, TableEntry,
+};
 pub use coverage::{Coverage, NodeCoverage, NodeOutcome};
 pub use error::{EngineError, WireError, sqlstate};
 pub use node::{EmbeddedExecutor, FragmentExecutor, Node, ReleasedBundle};

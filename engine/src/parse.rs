@@ -96,17 +96,21 @@ pub(crate) fn resolution_error(error: DataFusionError) -> EngineError {
         },
         DataFusionError::Plan(what) => match unknown_table(what) {
             Some(name) => EngineError::UnknownTable { name, nearest: None },
-            None => EngineError::Invalid { message: what.clone() },
+            None => EngineError::Invalid { message: one_line(what) },
         },
-        other => EngineError::Invalid { message: other.strip_backtrace() },
+        other => EngineError::Invalid { message: one_line(&other.strip_backtrace()) },
     }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn unknown_table(message: &str) -> Option<String> {
     let name = message.strip_prefix("table '")?.split('\'').next()?;
-    message.contains("not found").then(|| {
-        name.trim_start_matches("federation.").trim_start_matches("shared.").to_owned()
-    })
+    message
+        .contains("not found")
+        .then(|| name.trim_start_matches("federation.").trim_start_matches("shared.").to_owned())
 }
 
 /// The nearest of `known` to `name`, if it is near enough to be meant.

@@ -139,8 +139,7 @@ async fn world() -> World {
         }
         channels.push(Arc::new(InProcessChannel::new(node)));
     }
-    let coordinator =
-        Coordinator::connect(contracts, channels, Limits::default()).await.unwrap();
+    let coordinator = Coordinator::connect(contracts, channels, Limits::default()).await.unwrap();
     World { coordinator, session: Session::new("analyst"), _folder: folder }
 }
 

@@ -118,9 +118,8 @@ struct World {
 }
 
 fn spells(number: usize) -> String {
-    let mut text = String::from(
-        "spell_number,person_number,consultant,chapter,hours,admitted,discharged\n",
-    );
+    let mut text =
+        String::from("spell_number,person_number,consultant,chapter,hours,admitted,discharged\n");
     for person in 0..40 {
         let chapter = if person < 20 { "A" } else { "B" };
         for repeat in 0..=(person % 3) {
@@ -210,8 +209,7 @@ async fn world() -> World {
         let path = path.to_str().unwrap().to_owned();
         oracle.register_csv(name, path, CsvReadOptions::new()).await.unwrap();
     }
-    let coordinator =
-        Coordinator::connect(contracts, channels, Limits::default()).await.unwrap();
+    let coordinator = Coordinator::connect(contracts, channels, Limits::default()).await.unwrap();
     let session = Session::new("analyst");
     World { coordinator, session, east: east.unwrap(), oracle, _folder: folder }
 }
@@ -287,7 +285,10 @@ async fn alike(world: &World, attacks: &[&str], somebody: &str, nobody: &str) ->
         let none = world.send(&attack.replace("{P}", nobody)).await;
         let failed = |text: &str| text.starts_with("error 22") || text.starts_with("error XX");
         let ok = one == none && !failed(&one);
-        println!("{} {attack:.150}\n   one:  {one:.150}\n   none: {none:.150}", if ok { "ok  " } else { "HOLE" });
+        println!(
+            "{} {attack:.150}\n   one:  {one:.150}\n   none: {none:.150}",
+            if ok { "ok  " } else { "HOLE" }
+        );
         if !ok {
             failures.push(format!("{attack:.200}\n   one:  {one:.200}\n   none: {none:.200}"));
         }
@@ -306,6 +307,7 @@ async fn casts_that_are_written_tell_nobody_apart() {
         "SELECT count(CAST(chapter AS DOUBLE)) FILTER (WHERE {P}) AS m0 FROM spell",
         "SELECT count(CAST(CASE WHEN {P} THEN chapter END AS DOUBLE)) AS m0 FROM spell",
         "SELECT count(CAST(admitted AS DOUBLE)) AS m0 FROM spell WHERE {P}",
+        "SELECT count(arrow_cast(chapter, 'Float64')) AS m0 FROM spell WHERE {P}",
         "SELECT count(*) AS m0 FROM spell WHERE {P} AND CAST(chapter AS DATE) = date '2025-01-01'",
         "SELECT count(*) AS m0 FROM spell WHERE {P} AND TRY_CAST(chapter AS DATE) IS NULL",
     ];
@@ -366,13 +368,20 @@ async fn casts_that_are_not_written_tell_nobody_apart() {
 async fn functions_that_can_fail_tell_nobody_apart() {
     let world = world().await;
     let blanks = "_".repeat(60_000);
-    let long = format!("SELECT count(*) AS m0 FROM spell WHERE {{P}} AND chapter LIKE 'x{blanks}y%'");
-    let insensitive = format!("SELECT count(*) AS m0 FROM spell WHERE {{P}} AND chapter ILIKE 'x{blanks}y%'");
+    let long =
+        format!("SELECT count(*) AS m0 FROM spell WHERE {{P}} AND chapter LIKE 'x{blanks}y%'");
+    let insensitive =
+        format!("SELECT count(*) AS m0 FROM spell WHERE {{P}} AND chapter ILIKE 'x{blanks}y%'");
     let attacks = [
         "SELECT count(*) AS m0 FROM spell WHERE {P} AND date_trunc('nonsense', discharged) IS NULL",
         "SELECT count(*) AS m0 FROM spell WHERE {P} AND date_trunc(NULL, discharged) IS NULL",
         "SELECT count(*) AS m0 FROM spell WHERE {P} AND date_part('nonsense', admitted) = 1",
         "SELECT count(*) AS m0 FROM spell WHERE {P} AND date_part('timezone', discharged) = 1",
+        "SELECT count(*) AS m0 FROM spell WHERE {P} AND date_part('century', discharged) = 1",
+        "SELECT count(*) AS m0 FROM spell WHERE {P} AND date_part('hour', admitted) = 1",
+        "SELECT count(*) AS m0 FROM spell WHERE {P} AND date_part('second', admitted) = 1",
+        "SELECT count(*) AS m0 FROM spell WHERE {P} AND date_part('epoch', admitted) = 1",
+        "SELECT count(*) AS m0 FROM spell WHERE {P} AND date_part('year', hours) = 1",
         "SELECT CASE WHEN {P} THEN date_trunc('nonsense', discharged) END AS k0, count(*) AS m0 FROM spell GROUP BY CASE WHEN {P} THEN date_trunc('nonsense', discharged) END",
         "SELECT count(*) AS m0 FROM spell WHERE {P} AND date_trunc('month', chapter) IS NULL",
         "SELECT count(*) AS m0 FROM spell WHERE {P} AND date_part('year', chapter) = 1",
@@ -493,8 +502,16 @@ async fn rows_are_not_multiplied() {
             "SELECT count(*) AS m0 FROM spell a CROSS JOIN spell b WHERE a.consultant = b.consultant",
             twin,
         ),
-        ("S5", "SELECT count(*) AS m0 FROM spell a CROSS JOIN obs o WHERE o.code = a.chapter", twin),
-        ("S5", "SELECT count(*) AS m0 FROM chapter c LEFT JOIN spell s ON c.code = s.chapter", twin),
+        (
+            "S5",
+            "SELECT count(*) AS m0 FROM spell a CROSS JOIN obs o WHERE o.code = a.chapter",
+            twin,
+        ),
+        (
+            "S5",
+            "SELECT count(*) AS m0 FROM chapter c LEFT JOIN spell s ON c.code = s.chapter",
+            twin,
+        ),
         (
             "S5|S4",
             "SELECT count(*) AS m0 FROM spell a CROSS JOIN ward_book w WHERE w.label = a.person_number",
@@ -510,28 +527,64 @@ async fn identifiers_stay_identifiers() {
     let twin = "SELECT r.practice AS k0, count(*) AS m0 FROM register r GROUP BY r.practice";
     let attacks = [
         ("S4", "SELECT count(*) AS m0 FROM register WHERE card <> 'card3'", twin),
-        ("S4", "SELECT left(card, 4) AS k0, count(*) AS m0 FROM register GROUP BY left(card, 4)", twin),
+        (
+            "S4",
+            "SELECT left(card, 4) AS k0, count(*) AS m0 FROM register GROUP BY left(card, 4)",
+            twin,
+        ),
         ("S4", "SELECT count(*) AS m0 FROM register WHERE card LIKE 'card3%'", twin),
         ("S4", "SELECT count(*) AS m0 FROM spell WHERE person_number <> 3", BENIGN),
         ("S4", "SELECT count(*) AS m0 FROM spell WHERE consultant = 3", BENIGN),
         ("S4", "SELECT count(*) AS m0 FROM spell WHERE person_number IN (1, 2)", BENIGN),
         ("S4", "SELECT count(*) AS m0 FROM spell WHERE coalesce(person_number, 1) = 3", BENIGN),
-        ("S4", "SELECT count(*) AS m0 FROM spell WHERE CAST(person_number AS VARCHAR) LIKE '1%'", BENIGN),
-        ("S4", "SELECT count(*) AS m0 FROM spell WHERE CASE WHEN person_number = 3 THEN true END", BENIGN),
-        ("S4", "SELECT count(*) AS m0 FROM spell WHERE CASE person_number WHEN 3 THEN true END", BENIGN),
+        (
+            "S4",
+            "SELECT count(*) AS m0 FROM spell WHERE CAST(person_number AS VARCHAR) LIKE '1%'",
+            BENIGN,
+        ),
+        (
+            "S4",
+            "SELECT count(*) AS m0 FROM spell WHERE CASE WHEN person_number = 3 THEN true END",
+            BENIGN,
+        ),
+        (
+            "S4",
+            "SELECT count(*) AS m0 FROM spell WHERE CASE person_number WHEN 3 THEN true END",
+            BENIGN,
+        ),
         ("S4", "SELECT count(*) AS m0 FROM spell WHERE person_number > spell_number", BENIGN),
         ("S4", "SELECT count(*) AS m0 FROM spell WHERE person_number IS NULL", BENIGN),
         ("S4", "SELECT count(*) FILTER (WHERE person_number = 3) AS m0 FROM spell", BENIGN),
         ("S4", "SELECT count(CASE WHEN person_number = 3 THEN 1 END) AS m0 FROM spell", BENIGN),
         ("S4", "SELECT sum(person_number) AS m0 FROM spell", BENIGN),
         ("S4", "SELECT count(spell_number) AS m0 FROM spell", BENIGN),
-        ("S4", "SELECT person_number AS k0, count(*) AS m0 FROM spell GROUP BY person_number", BENIGN),
+        (
+            "S4",
+            "SELECT person_number AS k0, count(*) AS m0 FROM spell GROUP BY person_number",
+            BENIGN,
+        ),
         ("S3", "SELECT count(DISTINCT spell_number) AS m0 FROM spell", BENIGN),
-        ("S4", "WITH t AS (SELECT person_number AS chapter FROM spell) SELECT count(*) AS m0 FROM t WHERE chapter = 3", BENIGN),
-        ("S4", "SELECT count(*) AS m0 FROM (SELECT CASE WHEN person_number = 3 THEN 'x' END AS c FROM spell) AS t WHERE c = 'x'", BENIGN),
-        ("0A000", "SELECT count(*) AS m0 FROM spell CROSS JOIN (VALUES (3)) AS v (n) WHERE n = person_number", BENIGN),
+        (
+            "S4",
+            "WITH t AS (SELECT person_number AS chapter FROM spell) SELECT count(*) AS m0 FROM t WHERE chapter = 3",
+            BENIGN,
+        ),
+        (
+            "S4",
+            "SELECT count(*) AS m0 FROM (SELECT CASE WHEN person_number = 3 THEN 'x' END AS c FROM spell) AS t WHERE c = 'x'",
+            BENIGN,
+        ),
+        (
+            "0A000",
+            "SELECT count(*) AS m0 FROM spell CROSS JOIN (VALUES (3)) AS v (n) WHERE n = person_number",
+            BENIGN,
+        ),
         ("0A000", "SELECT count(*) AS m0 FROM spell WHERE person_number IN (SELECT 3)", BENIGN),
-        ("S4|S5", "SELECT count(*) AS m0 FROM spell AS s CROSS JOIN obs AS o WHERE o.id = s.person_number", BENIGN),
+        (
+            "S4|S5",
+            "SELECT count(*) AS m0 FROM spell AS s CROSS JOIN obs AS o WHERE o.id = s.person_number",
+            BENIGN,
+        ),
     ];
     assert_none(&refused(&world, &attacks).await);
 }
@@ -541,15 +594,43 @@ async fn measures_and_shapes() {
     let world = world().await;
     let attacks = [
         ("S2", "SELECT hours AS k0, count(*) AS m0 FROM spell GROUP BY hours", BENIGN),
-        ("S2", "SELECT CASE WHEN hours > 3 THEN hours END AS k0, count(*) AS m0 FROM spell GROUP BY CASE WHEN hours > 3 THEN hours END", "SELECT CASE WHEN hours > 100 THEN 'long' ELSE 'short' END AS k0, count(*) AS m0 FROM spell GROUP BY CASE WHEN hours > 100 THEN 'long' ELSE 'short' END"),
-        ("S2", "SELECT CAST(hours AS VARCHAR) AS k0, count(*) AS m0 FROM spell GROUP BY CAST(hours AS VARCHAR)", BENIGN),
+        (
+            "S2",
+            "SELECT CASE WHEN hours > 3 THEN hours END AS k0, count(*) AS m0 FROM spell GROUP BY CASE WHEN hours > 3 THEN hours END",
+            "SELECT CASE WHEN hours > 100 THEN 'long' ELSE 'short' END AS k0, count(*) AS m0 FROM spell GROUP BY CASE WHEN hours > 100 THEN 'long' ELSE 'short' END",
+        ),
+        (
+            "S2",
+            "SELECT CAST(hours AS VARCHAR) AS k0, count(*) AS m0 FROM spell GROUP BY CAST(hours AS VARCHAR)",
+            BENIGN,
+        ),
         ("S3", "SELECT sum(hours + 100) AS m0 FROM spell", "SELECT sum(hours) AS m0 FROM spell"),
         ("S3", "SELECT sum(hours * hours) AS m0 FROM spell", BENIGN),
-        ("S3", "SELECT sum(CASE WHEN chapter = 'A' THEN 1 ELSE 1000 END) AS m0 FROM spell", "SELECT sum(CASE WHEN chapter = 'A' THEN 1 ELSE 0 END) AS m0 FROM spell"),
-        ("S3", "SELECT sum(CASE WHEN chapter = 'A' THEN 1 WHEN chapter = 'B' THEN 1000 END) AS m0 FROM spell", BENIGN),
-        ("S3", "SELECT count(*) FILTER (WHERE hours > 1) AS m0, count(*) FILTER (WHERE hours > 2) AS m1 FROM spell", "SELECT count(*) FILTER (WHERE hours > 1) AS m0, sum(hours) FILTER (WHERE hours > 1) AS m1 FROM spell"),
-        ("S3", "SELECT sum(CASE WHEN hours > 2 THEN 1 END) FILTER (WHERE hours > 1) AS m0 FROM spell", BENIGN),
-        ("S3", "SELECT regr_slope(age, hours) AS m0 FROM spell AS s CROSS JOIN person AS p WHERE s.person_number = p.person_number", "SELECT stddev(hours) AS m0 FROM spell"),
+        (
+            "S3",
+            "SELECT sum(CASE WHEN chapter = 'A' THEN 1 ELSE 1000 END) AS m0 FROM spell",
+            "SELECT sum(CASE WHEN chapter = 'A' THEN 1 ELSE 0 END) AS m0 FROM spell",
+        ),
+        (
+            "S3",
+            "SELECT sum(CASE WHEN chapter = 'A' THEN 1 WHEN chapter = 'B' THEN 1000 END) AS m0 FROM spell",
+            BENIGN,
+        ),
+        (
+            "S3",
+            "SELECT count(*) FILTER (WHERE hours > 1) AS m0, count(*) FILTER (WHERE hours > 2) AS m1 FROM spell",
+            "SELECT count(*) FILTER (WHERE hours > 1) AS m0, sum(hours) FILTER (WHERE hours > 1) AS m1 FROM spell",
+        ),
+        (
+            "S3",
+            "SELECT sum(CASE WHEN hours > 2 THEN 1 END) FILTER (WHERE hours > 1) AS m0 FROM spell",
+            BENIGN,
+        ),
+        (
+            "S3",
+            "SELECT regr_slope(age, hours) AS m0 FROM spell AS s CROSS JOIN person AS p WHERE s.person_number = p.person_number",
+            "SELECT stddev(hours) AS m0 FROM spell",
+        ),
         ("S8", "SELECT max(hours) AS m0 FROM spell", BENIGN),
         ("S8", "SELECT bool_or(hours > 3) AS m0 FROM spell", BENIGN),
         ("0A000", "SELECT median(hours) AS m0 FROM spell", BENIGN),
@@ -557,11 +638,27 @@ async fn measures_and_shapes() {
         ("0A000", "SELECT array_agg(hours) AS m0 FROM spell", BENIGN),
         ("0A000", "SELECT hedgerow_people(person_number, 1) AS m0 FROM spell", BENIGN),
         ("0A000", "SELECT count(*) AS m0 FROM (SELECT * FROM spell LIMIT 1) AS t", BENIGN),
-        ("0A000", "SELECT count(*) AS m0 FROM (SELECT *, row_number() OVER () AS n FROM spell) AS t WHERE n = 1", BENIGN),
+        (
+            "0A000",
+            "SELECT count(*) AS m0 FROM (SELECT *, row_number() OVER () AS n FROM spell) AS t WHERE n = 1",
+            BENIGN,
+        ),
         ("0A000", "SELECT count(*) AS m0 FROM spell WHERE EXISTS (SELECT 1 FROM person)", BENIGN),
-        ("0A000", "SELECT chapter AS k0, count(*) AS m0 FROM spell GROUP BY chapter HAVING count(*) > 1", BENIGN),
-        ("0A000", "SELECT chapter AS k0, count(*) AS m0 FROM spell GROUP BY chapter ORDER BY sum(hours)", BENIGN),
-        ("0A000", "SELECT chapter AS k0, count(*) AS m0 FROM spell GROUP BY ROLLUP (chapter)", BENIGN),
+        (
+            "0A000",
+            "SELECT chapter AS k0, count(*) AS m0 FROM spell GROUP BY chapter HAVING count(*) > 1",
+            BENIGN,
+        ),
+        (
+            "0A000",
+            "SELECT chapter AS k0, count(*) AS m0 FROM spell GROUP BY chapter ORDER BY sum(hours)",
+            BENIGN,
+        ),
+        (
+            "0A000",
+            "SELECT chapter AS k0, count(*) AS m0 FROM spell GROUP BY ROLLUP (chapter)",
+            BENIGN,
+        ),
         ("S1", "SELECT chapter AS c0 FROM spell", BENIGN),
         ("S9", "SELECT count(*) AS m0 FROM spell WHERE 1 / (hours - 1) > 0", BENIGN),
         ("S9", "SELECT count(*) AS m0 FROM spell WHERE chapter ~ 'x'", BENIGN),
@@ -581,11 +678,23 @@ async fn small_groups_leave_nothing() {
         ("SELECT chapter, count(*) FROM spell GROUP BY 1", vec!["Z"]),
         ("SELECT DISTINCT chapter FROM spell", vec!["Z"]),
         ("SELECT chapter, sum(hours), avg(hours) FROM spell GROUP BY 1", vec!["Z", "5000"]),
-        ("SELECT organisation, chapter, avg(hours), stddev(hours), count(DISTINCT person_number) FROM spell GROUP BY 1, 2", vec!["Z", "5000"]),
+        (
+            "SELECT organisation, chapter, avg(hours), stddev(hours), count(DISTINCT person_number) FROM spell GROUP BY 1, 2",
+            vec!["Z", "5000"],
+        ),
         ("SELECT concat(chapter, '-', chapter) AS c, count(*) FROM spell GROUP BY 1", vec!["Z-Z"]),
-        ("SELECT count(*) FILTER (WHERE chapter = 'Z') AS n, sum(hours) FILTER (WHERE chapter = 'Z') AS h, avg(CASE WHEN chapter = 'Z' THEN 1 ELSE 0 END) AS r FROM spell", vec!["5000", "15000", "0.0", "| 3 ", "| 1 "]),
-        ("SELECT p.sex, count(s.hours) AS n, sum(s.hours) AS h FROM person p LEFT JOIN spell s ON s.person_number = p.person_number AND s.chapter = 'Z' GROUP BY 1", vec!["5000", "15000", "| 3 ", "| 1 "]),
-        ("SELECT s.chapter, p.sex, count(*) FROM spell s LEFT JOIN person p ON p.person_number = s.person_number GROUP BY 1, 2", vec!["Z"]),
+        (
+            "SELECT count(*) FILTER (WHERE chapter = 'Z') AS n, sum(hours) FILTER (WHERE chapter = 'Z') AS h, avg(CASE WHEN chapter = 'Z' THEN 1 ELSE 0 END) AS r FROM spell",
+            vec!["5000", "15000", "0.0", "| 3 ", "| 1 "],
+        ),
+        (
+            "SELECT p.sex, count(s.hours) AS n, sum(s.hours) AS h FROM person p LEFT JOIN spell s ON s.person_number = p.person_number AND s.chapter = 'Z' GROUP BY 1",
+            vec!["5000", "15000", "| 3 ", "| 1 "],
+        ),
+        (
+            "SELECT s.chapter, p.sex, count(*) FROM spell s LEFT JOIN person p ON p.person_number = s.person_number GROUP BY 1, 2",
+            vec!["Z"],
+        ),
         ("SELECT chapter, count(*) FROM spell GROUP BY 1 ORDER BY 2 LIMIT 1", vec!["Z"]),
     ] {
         let answer = world.ask(sql).await;
@@ -638,7 +747,9 @@ async fn marks_are_not_lost() {
         let answer = world.ask(sql).await;
         println!("{sql}\n{answer}");
         if !answer.contains("n_status") && !answer.starts_with("error") {
-            failures.push(format!("counts released groups, but is not marked partial: {sql}\n{answer}"));
+            failures.push(format!(
+                "counts released groups, but is not marked partial: {sql}\n{answer}"
+            ));
         }
     }
     assert_none(&failures);

@@ -6,9 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::block::{
-    AggregateFunction, Block, Expr, Join, Literal, Measure, Output, UnaryTest,
-};
+use crate::block::{AggregateFunction, Block, Expr, Join, Literal, Measure, Output, UnaryTest};
 use crate::contract::{Role, Scope, TableContract};
 use crate::expression::{Places, Use};
 use crate::gate::GatedColumns;
@@ -146,7 +144,10 @@ impl Question<'_> {
         let Output::Groups { keys, measures } = &self.block.output else {
             return Err(Refusal::new(
                 Rule::S1Shape,
-                format!("rows of protected table `{}` do not leave their organisation", self.protected_name()),
+                format!(
+                    "rows of protected table `{}` do not leave their organisation",
+                    self.protected_name()
+                ),
                 "ask for an aggregate, such as `SELECT dimension, count(*) … GROUP BY dimension`",
             ));
         };
@@ -178,7 +179,11 @@ impl Question<'_> {
     }
 
     fn protected(&self) -> impl Iterator<Item = (usize, &TableContract)> {
-        self.contracts.iter().enumerate().filter(|(_, c)| c.is_protected()).map(|(i, c)| (i, c.as_ref()))
+        self.contracts
+            .iter()
+            .enumerate()
+            .filter(|(_, c)| c.is_protected())
+            .map(|(i, c)| (i, c.as_ref()))
     }
 
     // ------------------------------------------------------------------ joins
@@ -192,7 +197,10 @@ impl Question<'_> {
         {
             return Err(Refusal::new(
                 Rule::S5Join,
-                format!("protected table `{}` stands on the optional side of an outer join", relation.table),
+                format!(
+                    "protected table `{}` stands on the optional side of an outer join",
+                    relation.table
+                ),
                 "name the protected table first, or use an inner join",
             ));
         }
@@ -238,7 +246,11 @@ impl Question<'_> {
 
     /// The equality that links protected `relation` to one already linked: whether its own side is
     /// unique, the other relation, and whether that side is unique.
-    fn person_link(&self, relation: usize, linked: &BTreeSet<usize>) -> Option<(bool, usize, bool)> {
+    fn person_link(
+        &self,
+        relation: usize,
+        linked: &BTreeSet<usize>,
+    ) -> Option<(bool, usize, bool)> {
         self.conjuncts_of(relation).find_map(|conjunct| {
             let (a, b) = conjunct.column_equality()?;
             let (own, other) = if a.0 == relation { (a, b) } else { (b, a) };
@@ -284,7 +296,9 @@ impl Question<'_> {
         let name = waiting.first().and_then(|&r| self.block.from.get(r)).map_or("", |r| &r.table);
         Err(Refusal::new(
             Rule::S5FanOut,
-            format!("table `{name}` is not joined on a whole key of its own, which would multiply rows"),
+            format!(
+                "table `{name}` is not joined on a whole key of its own, which would multiply rows"
+            ),
             format!("equate every column of a key of `{name}` with a dimension"),
         ))
     }
@@ -424,12 +438,8 @@ impl Question<'_> {
         k: u32,
     ) -> Result<Admission, Refusal> {
         let person = self.person_expr()?;
-        let mut columns = Appended {
-            person,
-            k,
-            first: keys.len() + measures.len(),
-            conditions: vec![None],
-        };
+        let mut columns =
+            Appended { person, k, first: keys.len() + measures.len(), conditions: vec![None] };
         let mut linked: BTreeMap<(Vec<&Expr>, Option<&Expr>), usize> = BTreeMap::new();
         let mut cells = Vec::with_capacity(measures.len());
         for measure in measures {
@@ -508,10 +518,7 @@ impl Appended {
             .into_iter()
             .map(|condition| Measure {
                 function: AggregateFunction::People,
-                arguments: vec![
-                    person.clone(),
-                    Expr::Literal(Literal::int64(i64::from(k))),
-                ],
+                arguments: vec![person.clone(), Expr::Literal(Literal::int64(i64::from(k)))],
                 distinct: false,
                 condition,
             })

@@ -168,8 +168,7 @@ impl AggregateFunction {
 
     /// Tells whether it is built from second moments (variance, correlation, regression).
     pub fn is_moment(self) -> bool {
-        !self.is_extreme()
-            && !matches!(self, Self::Count | Self::Sum | Self::Avg | Self::People)
+        !self.is_extreme() && !matches!(self, Self::Count | Self::Sum | Self::Avg | Self::People)
     }
 }
 
@@ -474,8 +473,12 @@ impl Expr {
                     .collect(),
                 otherwise: otherwise.map(one),
             },
-            Self::Cast { operand, to, or_null } => Self::Cast { operand: one(operand), to, or_null },
-            Self::Function { name, arguments } => Self::Function { name, arguments: many(arguments) },
+            Self::Cast { operand, to, or_null } => {
+                Self::Cast { operand: one(operand), to, or_null }
+            }
+            Self::Function { name, arguments } => {
+                Self::Function { name, arguments: many(arguments) }
+            }
         };
         change(rebuilt)
     }
@@ -506,10 +509,9 @@ impl Expr {
             return None;
         };
         match (left.as_ref(), right.as_ref()) {
-            (
-                Self::Column { relation: a, name: x },
-                Self::Column { relation: b, name: y },
-            ) => Some(((*a, x), (*b, y))),
+            (Self::Column { relation: a, name: x }, Self::Column { relation: b, name: y }) => {
+                Some(((*a, x), (*b, y)))
+            }
             _ => None,
         }
     }

@@ -76,7 +76,12 @@ pub struct LedgerRecord {
 /// Identity of one cell: contract versions, tables, normalised predicate, sorted keys, measure.
 ///
 /// `keys` are (key expression, value) pairs. First 32 hex digits of a SHA-256.
-pub fn cell_id(block: &Block, versions: &[u32], keys: &[(String, String)], measure: &str) -> String {
+pub fn cell_id(
+    block: &Block,
+    versions: &[u32],
+    keys: &[(String, String)],
+    measure: &str,
+) -> String {
     let mut keys = keys.to_vec();
     keys.sort();
     let mut hasher = Sha256::new();

@@ -111,7 +111,9 @@ pub struct TableContract {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ContractViolation {
     /// A name outside `[a-z_][a-z0-9_]*`, or reserved.
-    #[error("`{name}` is not a contract name: use lower-case letters, digits and `_`, not starting with a digit, and not `organisation`")]
+    #[error(
+        "`{name}` is not a contract name: use lower-case letters, digits and `_`, not starting with a digit, and not `organisation`"
+    )]
     Name {
         /// The name as written.
         name: String,
@@ -123,13 +125,19 @@ pub enum ContractViolation {
         column: String,
     },
     /// A protected table that does not say whom its rows are about.
-    #[error("a protected table needs `person = {{ column = \"…\", scope = \"organisation\" }}`; if its rows are about nobody, say `protection = \"open\"`")]
+    #[error(
+        "a protected table needs `person = {{ column = \"…\", scope = \"organisation\" }}`; if its rows are about nobody, say `protection = \"open\"`"
+    )]
     NoPerson,
     /// An open table with a person column.
-    #[error("an open table has no person column; remove `person` or set `protection = \"protected\"`")]
+    #[error(
+        "an open table has no person column; remove `person` or set `protection = \"protected\"`"
+    )]
     OpenWithPerson,
     /// The person column or a key column is missing or no identifier.
-    #[error("`{column}` is named as {used_as} but the table has no such column with role `identifier`")]
+    #[error(
+        "`{column}` is named as {used_as} but the table has no such column with role `identifier`"
+    )]
     NotAnIdentifier {
         /// The column named.
         column: String,
@@ -143,7 +151,9 @@ pub enum ContractViolation {
         column: String,
     },
     /// A reference table must be open.
-    #[error("a reference table is the same at every organisation and so must be `protection = \"open\"`")]
+    #[error(
+        "a reference table is the same at every organisation and so must be `protection = \"open\"`"
+    )]
     ProtectedReference,
     /// A property on a column whose roles do not allow it.
     #[error("column `{column}`: `{property}` needs role `{role}`")]
@@ -156,7 +166,9 @@ pub enum ContractViolation {
         role: &'static str,
     },
     /// A type outside the closed list.
-    #[error("column `{column}`: unknown type `{type_name}`; use bool, int16, int32, int64, float64, decimal128(p,s), utf8, date32, timestamp or timestamp_utc")]
+    #[error(
+        "column `{column}`: unknown type `{type_name}`; use bool, int16, int32, int64, float64, decimal128(p,s), utf8, date32, timestamp or timestamp_utc"
+    )]
     Type {
         /// The column.
         column: String,
@@ -211,10 +223,8 @@ impl TableContract {
             "timestamp" => DataType::Timestamp(TimeUnit::Microsecond, None),
             "timestamp_utc" => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
             other => {
-                let (precision, scale) = other
-                    .strip_prefix("decimal128(")?
-                    .strip_suffix(')')?
-                    .split_once(',')?;
+                let (precision, scale) =
+                    other.strip_prefix("decimal128(")?.strip_suffix(')')?.split_once(',')?;
                 let precision: u8 = precision.trim().parse().ok()?;
                 let scale: i8 = scale.trim().parse().ok()?;
                 let fits = (1..=38).contains(&precision)

@@ -26,8 +26,22 @@ pub(crate) enum Use {
 
 /// Deterministic functions that cannot fail on any value of their first argument.
 const TOTAL_FUNCTIONS: &[&str] = &[
-    "btrim", "character_length", "coalesce", "concat", "date_part", "date_trunc", "left", "lower",
-    "ltrim", "nullif", "right", "rtrim", "starts_with", "substr", "trim", "upper",
+    "btrim",
+    "character_length",
+    "coalesce",
+    "concat",
+    "date_part",
+    "date_trunc",
+    "left",
+    "lower",
+    "ltrim",
+    "nullif",
+    "right",
+    "rtrim",
+    "starts_with",
+    "substr",
+    "trim",
+    "upper",
 ];
 
 /// The contracts of a block's relations, by position.
@@ -41,7 +55,9 @@ enum ColumnKind {
     /// Of an open relation.
     Open,
     Dimension,
-    Measure { continuous: bool },
+    Measure {
+        continuous: bool,
+    },
     Identifier,
 }
 
@@ -95,7 +111,9 @@ impl Places<'_> {
                 ColumnKind::Measure { .. } => Err(Refusal::new(
                     Rule::S2Key,
                     format!("measure `{name}` cannot be a group key: its values are nearly unique"),
-                    format!("band it: CASE WHEN {name} < 18 THEN 'under 18' ELSE '18 and over' END"),
+                    format!(
+                        "band it: CASE WHEN {name} < 18 THEN 'under 18' ELSE '18 and over' END"
+                    ),
                 )),
                 ColumnKind::Identifier => Err(identifier(name)),
             },
@@ -249,7 +267,9 @@ fn check_node(expr: &Expr) -> Result<(), Refusal> {
         },
         Expr::Negative(_) => Err(fallible("arithmetic")),
         Expr::Binary { operator, .. } if operator.is_comparison() => Ok(()),
-        Expr::Binary { operator, .. } if operator.is_bitwise() => Err(fallible("a bitwise operator")),
+        Expr::Binary { operator, .. } if operator.is_bitwise() => {
+            Err(fallible("a bitwise operator"))
+        }
         Expr::Binary { operator: crate::BinaryOperator::Concat, .. } => Ok(()),
         Expr::Binary { .. } => Err(fallible("arithmetic")),
         Expr::Cast { or_null: true, .. } => Ok(()),
@@ -298,7 +318,9 @@ fn fallible(what: &str) -> Refusal {
 fn identifier(name: &str) -> Refusal {
     Refusal::new(
         Rule::S4Identifier,
-        format!("identifier `{name}` may only join tables or be counted with `count(DISTINCT {name})`"),
+        format!(
+            "identifier `{name}` may only join tables or be counted with `count(DISTINCT {name})`"
+        ),
         "group, filter and measure by dimensions and measures instead",
     )
 }

@@ -147,9 +147,9 @@ fn gate_groups(
         let values = all.columns().get(columns.keys + index).ok_or(GateError::Shape)?;
         let kept = |row: usize| verdicts.released(rule.linked, row);
         let value = rebuild(values, &rows, kept)?;
-        let status = rows.iter().map(|&row| {
-            if kept(row) { CellStatus::Released } else { CellStatus::Withheld }.code()
-        });
+        let status = rows
+            .iter()
+            .map(|&row| if kept(row) { CellStatus::Released } else { CellStatus::Withheld }.code());
         let status: UInt8Array = status.collect();
         let (lower, upper) = bounds(rule.bounds, columns.k, &value, &status)?;
         out.extend([value, lower, upper, Arc::new(status)]);

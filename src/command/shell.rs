@@ -28,7 +28,7 @@ pub(super) struct ShellArguments {
     #[arg(long, value_name = "N", default_value_t = TableOptions::default().rows_max)]
     rows: usize,
 
-    /// Whether a statement that fails ends the script. It always ends the exit code's zero.
+    /// Whether a statement that fails ends the script; the exit code is 1 either way.
     #[arg(long, value_name = "true|false", default_value_t = true, action = ArgAction::Set)]
     on_error_stop: bool,
 

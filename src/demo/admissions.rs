@@ -47,12 +47,9 @@ impl AdmissionType {
     /// Procedures and how many spells have one.
     fn procedures(self) -> (&'static [&'static str], f64) {
         match self {
-            Self::Elective => (
-                &[
-                    "H22", "G45", "C71", "W37", "W40", "A55", "M45", "X29", "E03",
-                ],
-                0.93,
-            ),
+            Self::Elective => {
+                (&["H22", "G45", "C71", "W37", "W40", "A55", "M45", "X29", "E03"], 0.93)
+            }
             Self::Emergency => (&["U05", "K60", "X33", "W24", "H01", "E85"], 0.28),
             Self::Maternity => (&["R17", "R18", "R24", "R27"], 0.64),
         }
@@ -153,8 +150,7 @@ impl AdmissionRows {
         self.number.append_value(known.number);
         self.admission_date.append_value(day);
         self.admission_month.append_value(month_of(day));
-        self.method
-            .append_value(method.map_or("28", |(code, _)| code));
+        self.method.append_value(method.map_or("28", |(code, _)| code));
         self.admission_type.append_value(admission.as_str());
         self.chapter.append_value(chapter);
         self.category.append_value(category);
@@ -176,14 +172,9 @@ impl AdmissionRows {
     }
 
     fn cost_pence(&mut self, hours: f64, treated: bool) -> i128 {
-        let hour_pence = if self.kind == OrganisationKind::MentalHealth {
-            1_900.0
-        } else {
-            1_750.0
-        };
-        let fixed = self
-            .chance
-            .log_normal(if treated { 140_000.0 } else { 38_000.0 }, 0.5);
+        let hour_pence =
+            if self.kind == OrganisationKind::MentalHealth { 1_900.0 } else { 1_750.0 };
+        let fixed = self.chance.log_normal(if treated { 140_000.0 } else { 38_000.0 }, 0.5);
         (fixed + hours * hour_pence).clamp(0.0, COST_PENCE_MAX) as i128
     }
 }

@@ -37,14 +37,7 @@ const fn function(
     [acute, mental_health, community]: [f64; 3],
     wait_weeks_mean: f64,
 ) -> TreatmentFunction {
-    TreatmentFunction {
-        code,
-        name,
-        acute,
-        mental_health,
-        community,
-        wait_weeks_mean,
-    }
+    TreatmentFunction { code, name, acute, mental_health, community, wait_weeks_mean }
 }
 
 /// Treatment functions in order of their codes.
@@ -74,12 +67,7 @@ pub(super) const TREATMENT_FUNCTIONS: [TreatmentFunction; 29] = [
     function("654", "Dietetics", [0.8, 1.0, 8.0], 14.0),
     function("656", "Clinical Psychology", [0.0, 18.0, 0.0], 30.0),
     function("710", "Adult Mental Health", [0.0, 45.0, 0.0], 14.0),
-    function(
-        "711",
-        "Child and Adolescent Psychiatry",
-        [0.0, 22.0, 0.0],
-        42.0,
-    ),
+    function("711", "Child and Adolescent Psychiatry", [0.0, 22.0, 0.0], 42.0),
     function("712", "Forensic Psychiatry", [0.0, 0.6, 0.0], 8.0),
     function("715", "Old Age Psychiatry", [0.0, 14.0, 0.0], 12.0),
     function("727", "Dementia Assessment Service", [0.0, 8.0, 0.0], 24.0),
@@ -112,16 +100,7 @@ const fn chapter(
     stay: f64,
     categories: &'static [&'static str],
 ) -> Chapter {
-    Chapter {
-        code,
-        name,
-        elective,
-        emergency,
-        maternity,
-        mental_health,
-        stay,
-        categories,
-    }
+    Chapter { code, name, elective, emergency, maternity, mental_health, stay, categories }
 }
 
 /// Chapters in order of their numbers.
@@ -133,13 +112,7 @@ pub(super) const CHAPTERS: [Chapter; 22] = [
         1.3,
         &["A41", "A09", "B34"],
     ),
-    chapter(
-        "02",
-        "Neoplasms",
-        [20.0, 4.0, 0.0, 0.0],
-        1.5,
-        &["C44", "C50", "C61", "D12", "C34"],
-    ),
+    chapter("02", "Neoplasms", [20.0, 4.0, 0.0, 0.0], 1.5, &["C44", "C50", "C61", "D12", "C34"]),
     chapter(
         "03",
         "Diseases of the blood and blood-forming organs and certain disorders involving the immune mechanism",
@@ -273,13 +246,7 @@ pub(super) const CHAPTERS: [Chapter; 22] = [
         0.4,
         &["Z51", "Z30", "Z53"],
     ),
-    chapter(
-        "22",
-        "Codes for special purposes",
-        [0.05, 1.2, 0.0, 0.0],
-        1.3,
-        &["U07"],
-    ),
+    chapter("22", "Codes for special purposes", [0.05, 1.2, 0.0, 0.0], 1.3, &["U07"]),
 ];
 
 /// Rare conditions, each with one to nine people at an organisation: chapter and category.

@@ -15,55 +15,26 @@ use super::organisations::OrganisationKind;
 /// Name and TOML text of every contract of the demo.
 pub const CONTRACTS: &[(&str, &str)] = &[
     ("person", include_str!("contracts/person.toml")),
-    (
-        "referral_pathway",
-        include_str!("contracts/referral_pathway.toml"),
-    ),
-    (
-        "admitted_care",
-        include_str!("contracts/admitted_care.toml"),
-    ),
-    (
-        "outpatient_appointment",
-        include_str!("contracts/outpatient_appointment.toml"),
-    ),
-    (
-        "emergency_attendance",
-        include_str!("contracts/emergency_attendance.toml"),
-    ),
+    ("referral_pathway", include_str!("contracts/referral_pathway.toml")),
+    ("admitted_care", include_str!("contracts/admitted_care.toml")),
+    ("outpatient_appointment", include_str!("contracts/outpatient_appointment.toml")),
+    ("emergency_attendance", include_str!("contracts/emergency_attendance.toml")),
     ("vaccination", include_str!("contracts/vaccination.toml")),
-    (
-        "bed_occupancy",
-        include_str!("contracts/bed_occupancy.toml"),
-    ),
+    ("bed_occupancy", include_str!("contracts/bed_occupancy.toml")),
     ("stock", include_str!("contracts/stock.toml")),
-    (
-        "treatment_function",
-        include_str!("contracts/treatment_function.toml"),
-    ),
-    (
-        "icd10_chapter",
-        include_str!("contracts/icd10_chapter.toml"),
-    ),
-    (
-        "organisation_directory",
-        include_str!("contracts/organisation_directory.toml"),
-    ),
+    ("treatment_function", include_str!("contracts/treatment_function.toml")),
+    ("icd10_chapter", include_str!("contracts/icd10_chapter.toml")),
+    ("organisation_directory", include_str!("contracts/organisation_directory.toml")),
     ("calendar", include_str!("contracts/calendar.toml")),
 ];
 
 /// Names of the tables an organisation of `kind` has, in the order of [`CONTRACTS`].
 pub fn tables(kind: OrganisationKind) -> impl Iterator<Item = &'static str> {
-    CONTRACTS
-        .iter()
-        .map(|(name, _)| *name)
-        .filter(move |name| match kind {
-            OrganisationKind::Acute => true,
-            OrganisationKind::MentalHealth => *name != "emergency_attendance",
-            OrganisationKind::Community => {
-                !matches!(*name, "admitted_care" | "emergency_attendance")
-            }
-        })
+    CONTRACTS.iter().map(|(name, _)| *name).filter(move |name| match kind {
+        OrganisationKind::Acute => true,
+        OrganisationKind::MentalHealth => *name != "emergency_attendance",
+        OrganisationKind::Community => !matches!(*name, "admitted_care" | "emergency_attendance"),
+    })
 }
 
 #[derive(Deserialize)]
@@ -92,7 +63,5 @@ pub(super) fn schema(table: &'static str) -> Result<SchemaRef, DemoError> {
             .ok_or_else(|| fail(format!("unknown type `{}`", column.type_name)))?;
         Ok(Field::new(column.name, data_type, column.nullable))
     });
-    Ok(Arc::new(Schema::new(
-        fields.collect::<Result<Vec<_>, DemoError>>()?,
-    )))
+    Ok(Arc::new(Schema::new(fields.collect::<Result<Vec<_>, DemoError>>()?)))
 }

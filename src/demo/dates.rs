@@ -19,24 +19,19 @@ pub(super) type Season = [f64; 12];
 /// The same all year.
 pub(super) const EVEN: Season = [1.0; 12];
 /// Emergencies: winter is busy.
-pub(super) const WINTER: Season = [
-    1.30, 1.18, 1.06, 0.95, 0.90, 0.86, 0.86, 0.84, 0.92, 1.02, 1.14, 1.34,
-];
+pub(super) const WINTER: Season =
+    [1.30, 1.18, 1.06, 0.95, 0.90, 0.86, 0.86, 0.84, 0.92, 1.02, 1.14, 1.34];
 /// Planned work: quiet in August and at Christmas.
-pub(super) const PLANNED: Season = [
-    1.02, 1.02, 1.08, 0.98, 1.00, 1.02, 1.00, 0.86, 1.04, 1.08, 1.06, 0.78,
-];
+pub(super) const PLANNED: Season =
+    [1.02, 1.02, 1.08, 0.98, 1.00, 1.02, 1.00, 0.86, 1.04, 1.08, 1.06, 0.78];
 /// Vaccinations: an autumn campaign.
-pub(super) const AUTUMN: Season = [
-    0.60, 0.35, 0.30, 0.45, 0.42, 0.30, 0.26, 0.24, 1.90, 3.40, 2.40, 1.10,
-];
+pub(super) const AUTUMN: Season =
+    [0.60, 0.35, 0.30, 0.45, 0.42, 0.30, 0.26, 0.24, 1.90, 3.40, 2.40, 1.10];
 
 /// The calendar date of a day.
 pub(super) fn date(day: i32) -> NaiveDate {
     let days = u64::try_from(day).unwrap_or_default();
-    NaiveDate::default()
-        .checked_add_days(Days::new(days))
-        .unwrap_or_default()
+    NaiveDate::default().checked_add_days(Days::new(days)).unwrap_or_default()
 }
 
 /// The first day of the day's month.
@@ -46,10 +41,7 @@ pub(super) fn month_of(day: i32) -> i32 {
 
 /// The weight of the day's month in `season`.
 pub(super) fn weight(season: &Season, day: i32) -> f64 {
-    season
-        .get(date(day).month0() as usize)
-        .copied()
-        .unwrap_or(1.0)
+    season.get(date(day).month0() as usize).copied().unwrap_or(1.0)
 }
 
 /// A day with data, likelier in the busy months of `season`.

@@ -21,13 +21,8 @@ const MINUTES_MAX: f64 = 10_080.0;
 const BREACH_MINUTES: i32 = 240;
 
 /// Acuity, how usual, and the median of minutes spent.
-const ACUITIES: [(i16, f64, f64); 5] = [
-    (1, 0.015, 290.0),
-    (2, 0.13, 250.0),
-    (3, 0.42, 190.0),
-    (4, 0.36, 125.0),
-    (5, 0.075, 80.0),
-];
+const ACUITIES: [(i16, f64, f64); 5] =
+    [(1, 0.015, 290.0), (2, 0.13, 250.0), (3, 0.42, 190.0), (4, 0.36, 125.0), (5, 0.075, 80.0)];
 
 /// Arrivals by hour of the day, from midnight.
 const HOURS: [f64; 24] = [
@@ -67,10 +62,7 @@ impl EmergencyRows {
     fn arrival(&mut self, day: i32) -> i64 {
         let hours: [(i64, f64); 24] =
             std::array::from_fn(|hour| (hour as i64, HOURS.get(hour).copied().unwrap_or_default()));
-        let hour = self
-            .chance
-            .pick(&hours, |(_, usual)| *usual)
-            .map_or(0, |(hour, _)| *hour);
+        let hour = self.chance.pick(&hours, |(_, usual)| *usual).map_or(0, |(hour, _)| *hour);
         let minute = hour * 60 + i64::from(self.chance.below(60));
         (i64::from(day) * MINUTES_PER_DAY + minute) * MICROSECONDS_PER_MINUTE
     }
@@ -92,8 +84,7 @@ impl PersonTable for EmergencyRows {
             let minutes = self.chance.log_normal(median * crowding, 0.55);
             let minutes = minutes.clamp(3.0, MINUTES_MAX) as i32;
             self.written += 1;
-            self.attendance
-                .append_value(format!("E{:08}", self.written));
+            self.attendance.append_value(format!("E{:08}", self.written));
             self.number.append_value(known.number);
             self.arrival_time.append_value(arrival);
             self.arrival_month.append_value(month_of(day));

@@ -76,11 +76,7 @@ fn person(rows: &RecordBatch) -> Result<Vec<OwnColumn>, ArrowError> {
         ("pseudo", false, column(rows, "federation_pseudonym")?),
         ("age_yrs", false, long(rows, "age")?),
         ("sex_cd", false, recode(rows, "sex", sex_code)?),
-        (
-            "eth_cd",
-            true,
-            recode(rows, "ethnic_category", ethnic_code)?,
-        ),
+        ("eth_cd", true, recode(rows, "ethnic_category", ethnic_code)?),
         ("imd_dec", true, long(rows, "deprivation_decile")?),
         ("gp_cd", false, column(rows, "registered_practice")?),
     ])
@@ -94,17 +90,9 @@ fn referral_pathway(rows: &RecordBatch) -> Result<Vec<OwnColumn>, ArrowError> {
         ("ptl_id", false, column(rows, "pathway_number")?),
         ("hosp_no", false, column(rows, "person_number")?),
         ("tfc", false, column(rows, "treatment_function_code")?),
-        (
-            "ref_dt",
-            false,
-            date_text(rows, "referral_date", "%Y-%m-%d")?,
-        ),
+        ("ref_dt", false, date_text(rows, "referral_date", "%Y-%m-%d")?),
         ("wk_wait", false, long(rows, "weeks_waited")?),
-        (
-            "rtt_status",
-            false,
-            Arc::new(status.collect::<Int64Array>()),
-        ),
+        ("rtt_status", false, Arc::new(status.collect::<Int64Array>())),
         ("prio", false, recode(rows, "priority", priority_code)?),
     ])
 }
@@ -122,11 +110,7 @@ fn admitted_care(rows: &RecordBatch) -> Result<Vec<OwnColumn>, ArrowError> {
         ("spell_id", false, column(rows, "spell_number")?),
         ("hosp_no", false, column(rows, "person_number")?),
         ("adm_dttm", false, admitted),
-        (
-            "adm_ym",
-            false,
-            date_text(rows, "admission_month", "%Y-%m")?,
-        ),
+        ("adm_ym", false, date_text(rows, "admission_month", "%Y-%m")?),
         ("adm_meth", false, column(rows, "admission_method")?),
         ("diag_chap", false, column(rows, "icd10_chapter")?),
         ("diag_1", false, column(rows, "icd10_code")?),
@@ -139,25 +123,19 @@ fn admitted_care(rows: &RecordBatch) -> Result<Vec<OwnColumn>, ArrowError> {
 fn outpatient_appointment(rows: &RecordBatch) -> Result<Vec<OwnColumn>, ArrowError> {
     let attended = column(rows, "attended")?;
     // 5 seen on time, 6 late but seen, 7 too late to be seen, 3 did not attend
-    let codes = (0_u32..)
-        .zip(attended.as_boolean().iter())
-        .map(|(row, attended)| {
-            let often = row % 5 != 0;
-            Some(match (attended?, often) {
-                (true, true) => 5,
-                (true, false) => 6,
-                (false, true) => 3,
-                (false, false) => 7,
-            })
-        });
+    let codes = (0_u32..).zip(attended.as_boolean().iter()).map(|(row, attended)| {
+        let often = row % 5 != 0;
+        Some(match (attended?, often) {
+            (true, true) => 5,
+            (true, false) => 6,
+            (false, true) => 3,
+            (false, false) => 7,
+        })
+    });
     Ok(vec![
         ("appt_ref", false, column(rows, "appointment_number")?),
         ("hosp_no", false, column(rows, "person_number")?),
-        (
-            "appt_dt",
-            false,
-            date_text(rows, "appointment_date", "%Y-%m-%d")?,
-        ),
+        ("appt_dt", false, date_text(rows, "appointment_date", "%Y-%m-%d")?),
         ("tfc", false, column(rows, "treatment_function_code")?),
         ("attend_cd", false, Arc::new(codes.collect::<Int64Array>())),
         ("imd_dec", true, long(rows, "deprivation_decile")?),
@@ -219,10 +197,7 @@ fn recode(
     code: fn(&str) -> &'static str,
 ) -> Result<ArrayRef, ArrowError> {
     let values = column(rows, name)?;
-    let codes = values
-        .as_string::<i32>()
-        .iter()
-        .map(|value| value.map(code));
+    let codes = values.as_string::<i32>().iter().map(|value| value.map(code));
     Ok(Arc::new(codes.collect::<StringArray>()))
 }
 

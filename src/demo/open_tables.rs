@@ -14,17 +14,12 @@ use super::random::Chance;
 /// Types of ward and their beds per 1,000 people known to the organisation.
 fn wards(kind: OrganisationKind) -> &'static [(&'static str, f64)] {
     match kind {
-        OrganisationKind::Acute => &[
-            ("general", 9.0),
-            ("critical_care", 0.6),
-            ("maternity", 1.2),
-            ("paediatric", 1.0),
-        ],
-        OrganisationKind::MentalHealth => &[
-            ("adult_acute", 5.0),
-            ("older_adult", 2.5),
-            ("psychiatric_intensive_care", 0.7),
-        ],
+        OrganisationKind::Acute => {
+            &[("general", 9.0), ("critical_care", 0.6), ("maternity", 1.2), ("paediatric", 1.0)]
+        }
+        OrganisationKind::MentalHealth => {
+            &[("adult_acute", 5.0), ("older_adult", 2.5), ("psychiatric_intensive_care", 0.7)]
+        }
         OrganisationKind::Community => &[("rehabilitation", 1.6), ("intermediate_care", 0.9)],
     }
 }

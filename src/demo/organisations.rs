@@ -45,41 +45,11 @@ pub struct DemoOrganisation {
 }
 
 const FIRST: [(&str, &str, OrganisationKind, usize, f64); 5] = [
-    (
-        "northmoor",
-        "Northmoor Hospitals Trust",
-        OrganisationKind::Acute,
-        0,
-        0.28,
-    ),
-    (
-        "westlea",
-        "Westlea General Hospital Trust",
-        OrganisationKind::Acute,
-        1,
-        0.22,
-    ),
-    (
-        "castlebridge",
-        "Castlebridge and Vale Hospitals Trust",
-        OrganisationKind::Acute,
-        1,
-        0.17,
-    ),
-    (
-        "fenmarsh",
-        "Fenmarsh Mental Health Trust",
-        OrganisationKind::MentalHealth,
-        0,
-        0.11,
-    ),
-    (
-        "hartwell",
-        "Hartwell Community and GP Federation",
-        OrganisationKind::Community,
-        1,
-        0.22,
-    ),
+    ("northmoor", "Northmoor Hospitals Trust", OrganisationKind::Acute, 0, 0.28),
+    ("westlea", "Westlea General Hospital Trust", OrganisationKind::Acute, 1, 0.22),
+    ("castlebridge", "Castlebridge and Vale Hospitals Trust", OrganisationKind::Acute, 1, 0.17),
+    ("fenmarsh", "Fenmarsh Mental Health Trust", OrganisationKind::MentalHealth, 0, 0.11),
+    ("hartwell", "Hartwell Community and GP Federation", OrganisationKind::Community, 1, 0.22),
 ];
 
 /// Fictional integrated care boards, each with its fictional region.
@@ -102,10 +72,8 @@ pub fn organisations(count: usize) -> Vec<DemoOrganisation> {
     let fixed = FIRST.into_iter().map(|(id, name, kind, board, share)| {
         organisation(id.to_owned(), name.to_owned(), kind, board, share)
     });
-    let mut taken: Vec<_> = fixed
-        .chain((0..ORGANISATIONS_MAX - FIRST.len()).map(generated))
-        .take(count)
-        .collect();
+    let mut taken: Vec<_> =
+        fixed.chain((0..ORGANISATIONS_MAX - FIRST.len()).map(generated)).take(count).collect();
     let whole: f64 = taken.iter().map(|one| one.share).sum();
     for one in &mut taken {
         one.share /= whole;
@@ -125,22 +93,10 @@ fn generated(index: usize) -> DemoOrganisation {
     };
     let capital: String = id
         .char_indices()
-        .map(|(at, letter)| {
-            if at == 0 {
-                letter.to_ascii_uppercase()
-            } else {
-                letter
-            }
-        })
+        .map(|(at, letter)| if at == 0 { letter.to_ascii_uppercase() } else { letter })
         .collect();
     let share = 0.08 + 0.02 * ((index * 7) % 9) as f64;
-    organisation(
-        id,
-        format!("{capital} {ending}"),
-        kind,
-        index % BOARDS.len(),
-        share,
-    )
+    organisation(id, format!("{capital} {ending}"), kind, index % BOARDS.len(), share)
 }
 
 fn organisation(
@@ -151,12 +107,5 @@ fn organisation(
     share: f64,
 ) -> DemoOrganisation {
     let (icb, region) = BOARDS.get(board).copied().unwrap_or_default();
-    DemoOrganisation {
-        id,
-        name,
-        kind,
-        icb: icb.to_owned(),
-        region: region.to_owned(),
-        share,
-    }
+    DemoOrganisation { id, name, kind, icb: icb.to_owned(), region: region.to_owned(), share }
 }

@@ -47,18 +47,9 @@ impl OutpatientRows {
     fn misses(&mut self, person: &Person) -> bool {
         let decile = person.deprivation_decile.unwrap_or(5);
         let deprived = 0.009 * f64::from(10 - decile);
-        let young = if (18..35).contains(&person.age) {
-            0.03
-        } else {
-            0.0
-        };
-        let mental_health = if self.kind == OrganisationKind::MentalHealth {
-            0.05
-        } else {
-            0.0
-        };
-        self.chance
-            .happens(0.035 + deprived + young + mental_health)
+        let young = if (18..35).contains(&person.age) { 0.03 } else { 0.0 };
+        let mental_health = if self.kind == OrganisationKind::MentalHealth { 0.05 } else { 0.0 };
+        self.chance.happens(0.035 + deprived + young + mental_health)
     }
 }
 
@@ -72,16 +63,13 @@ impl PersonTable for OutpatientRows {
         for _ in 0..self.chance.count(rate * known.person.need()) {
             let day = seasonal_day(&mut self.chance, &PLANNED);
             let kind = self.kind;
-            let function = self
-                .chance
-                .pick(&TREATMENT_FUNCTIONS, |one| one.weight(kind));
+            let function = self.chance.pick(&TREATMENT_FUNCTIONS, |one| one.weight(kind));
             let (Some(age), Some(function)) = (known.person.age_on(day), function) else {
                 continue;
             };
             let attended = !self.misses(&known.person);
             self.written += 1;
-            self.appointment
-                .append_value(format!("A{:08}", self.written));
+            self.appointment.append_value(format!("A{:08}", self.written));
             self.number.append_value(known.number);
             self.appointment_date.append_value(day);
             self.function.append_value(function.code);

@@ -45,11 +45,7 @@ impl Person {
     /// Age on a day; `None` before birth.
     pub(super) fn age_on(&self, day: i32) -> Option<i16> {
         let earlier = LAST_DAY - day - self.birthday_days;
-        let years = if earlier <= 0 {
-            0
-        } else {
-            1 + (earlier - 1) / 365
-        };
+        let years = if earlier <= 0 { 0 } else { 1 + (earlier - 1) / 365 };
         let age = self.age - i16::try_from(years).unwrap_or(i16::MAX);
         (age >= 0).then_some(age)
     }
@@ -120,19 +116,11 @@ impl Population {
                 }
             }
         }
-        let numbered = organisations
-            .iter()
-            .zip(known)
-            .map(|(organisation, mut list)| {
-                Chance::of(seed, &organisation.id, "person_number").shuffle(&mut list);
-                (1..)
-                    .zip(list)
-                    .map(|(number, person)| Known { number, person })
-                    .collect()
-            });
-        Self {
-            known: numbered.collect(),
-        }
+        let numbered = organisations.iter().zip(known).map(|(organisation, mut list)| {
+            Chance::of(seed, &organisation.id, "person_number").shuffle(&mut list);
+            (1..).zip(list).map(|(number, person)| Known { number, person }).collect()
+        });
+        Self { known: numbered.collect() }
     }
 }
 
@@ -144,19 +132,10 @@ fn second(chance: &mut Chance, home: usize, organisations: &[DemoOrganisation]) 
         .enumerate()
         .filter(|(index, _)| *index != home)
         .map(|(index, one)| {
-            (
-                index,
-                if Some(one.icb.as_str()) == board {
-                    one.share * 3.0
-                } else {
-                    one.share
-                },
-            )
+            (index, if Some(one.icb.as_str()) == board { one.share * 3.0 } else { one.share })
         })
         .collect();
-    chance
-        .pick(&others, |(_, weight)| *weight)
-        .map(|(index, _)| *index)
+    chance.pick(&others, |(_, weight)| *weight).map(|(index, _)| *index)
 }
 
 /// What sets the people of one organisation apart; 0 is the average, about -1 to 1.
@@ -181,16 +160,8 @@ impl Habits {
                 (around(), around(), around())
             }
         };
-        let younger = if organisation.kind == OrganisationKind::MentalHealth {
-            0.3
-        } else {
-            0.0
-        };
-        Self {
-            older: older - younger,
-            deprived,
-            diverse,
-        }
+        let younger = if organisation.kind == OrganisationKind::MentalHealth { 0.3 } else { 0.0 };
+        Self { older: older - younger, deprived, diverse }
     }
 
     fn person(&self, chance: &mut Chance, home: usize) -> Person {
@@ -202,16 +173,13 @@ impl Habits {
         let age =
             from + i16::try_from(chance.below((to - from).unsigned_abs().into())).unwrap_or(0);
         let birthday_days = i32::try_from(chance.below(365)).unwrap_or_default();
-        let sex = chance
-            .pick(&SEXES, |(_, usual)| *usual)
-            .map_or("not_stated", |(sex, _)| sex);
+        let sex = chance.pick(&SEXES, |(_, usual)| *usual).map_or("not_stated", |(sex, _)| sex);
         let ethnic = chance.pick(&ETHNIC_CATEGORIES, |(category, usual)| match *category {
             Some("White") => usual * (-self.diverse).exp(),
             _ => *usual,
         });
-        let decile = chance.pick(&DECILES, |decile| {
-            (self.deprived * (5.5 - f64::from(*decile)) / 4.5).exp()
-        });
+        let decile = chance
+            .pick(&DECILES, |decile| (self.deprived * (5.5 - f64::from(*decile)) / 4.5).exp());
         let address_known = !chance.happens(0.015);
         // the lower of two draws: some practices are far larger than others
         let practice = 1 + chance.below(PRACTICES).min(chance.below(PRACTICES));
@@ -284,20 +252,15 @@ impl<'a> PersonRows<'a> {
 impl PersonTable for PersonRows<'_> {
     fn add(&mut self, known: &Known) {
         let person = &known.person;
-        let board = self
-            .organisations
-            .get(person.home)
-            .map_or("", |home| home.icb.as_str());
+        let board = self.organisations.get(person.home).map_or("", |home| home.icb.as_str());
         self.number.append_value(known.number);
-        self.pseudonym
-            .append_value(format!("{:016x}", person.pseudonym));
+        self.pseudonym.append_value(format!("{:016x}", person.pseudonym));
         self.age.append_value(person.age);
         self.band.append_value(age_band(person.age));
         self.sex.append_value(person.sex);
         self.ethnic_category.append_option(person.ethnic_category);
         self.decile.append_option(person.deprivation_decile);
-        self.practice
-            .append_value(format!("{board}-{:02}", person.practice));
+        self.practice.append_value(format!("{board}-{:02}", person.practice));
     }
 
     fn take(&mut self) -> Vec<ArrayRef> {

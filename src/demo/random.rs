@@ -35,11 +35,7 @@ impl Chance {
 
     /// A whole number from 0 up to but not including `below`; 0 when `below` is 0.
     pub(super) fn below(&mut self, below: u32) -> u32 {
-        if below == 0 {
-            0
-        } else {
-            self.random.random_range(0..below)
-        }
+        if below == 0 { 0 } else { self.random.random_range(0..below) }
     }
 
     /// A count with mean `mean` (Poisson), at most 50.

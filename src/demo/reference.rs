@@ -19,10 +19,7 @@ pub(super) fn treatment_function() -> Vec<ArrayRef> {
 
 /// Columns of `icd10_chapter`.
 pub(super) fn icd10_chapter() -> Vec<ArrayRef> {
-    vec![
-        texts(CHAPTERS.iter().map(|one| one.code)),
-        texts(CHAPTERS.iter().map(|one| one.name)),
-    ]
+    vec![texts(CHAPTERS.iter().map(|one| one.code)), texts(CHAPTERS.iter().map(|one| one.name))]
 }
 
 /// Columns of `organisation_directory`.
@@ -50,11 +47,7 @@ pub(super) fn calendar() -> Vec<ArrayRef> {
 /// The financial year of a day, April to March, as `2025/26`.
 fn financial_year(day: i32) -> String {
     let date = date(day);
-    let begins = if date.month() >= 4 {
-        date.year()
-    } else {
-        date.year() - 1
-    };
+    let begins = if date.month() >= 4 { date.year() } else { date.year() - 1 };
     format!("{begins}/{:02}", (begins + 1) % 100)
 }
 

@@ -12,11 +12,8 @@ use super::random::Chance;
 use super::rows::{PersonTable, handful};
 
 /// Priorities: name, how usual, and the wait as a part of the routine one.
-const PRIORITIES: [(&str, f64, f64); 3] = [
-    ("routine", 0.74, 1.0),
-    ("urgent", 0.16, 0.5),
-    ("two_week_wait", 0.10, 0.12),
-];
+const PRIORITIES: [(&str, f64, f64); 3] =
+    [("routine", 0.74, 1.0), ("urgent", 0.16, 0.5), ("two_week_wait", 0.10, 0.12)];
 
 /// Rows of `referral_pathway`.
 pub(super) struct ReferralRows {
@@ -60,19 +57,14 @@ impl ReferralRows {
         let waits_days = 7.0 + self.chance.wait(wait_weeks_mean * pace * 7.0);
         let days_left = LAST_DAY - day;
         let treated = waits_days <= f64::from(days_left);
-        let waited_days = if treated {
-            waits_days as i32
-        } else {
-            days_left
-        };
+        let waited_days = if treated { waits_days as i32 } else { days_left };
         self.written += 1;
         self.pathway.append_value(format!("P{:08}", self.written));
         self.number.append_value(known.number);
         self.function.append_value(function);
         self.referral_date.append_value(day);
         self.weeks_waited.append_value(waited_days / 7);
-        self.status
-            .append_value(if treated { "treated" } else { "waiting" });
+        self.status.append_value(if treated { "treated" } else { "waiting" });
         self.priority.append_value(priority);
     }
 }
@@ -86,9 +78,7 @@ impl PersonTable for ReferralRows {
         };
         for _ in 0..self.chance.count(rate * known.person.need()) {
             let kind = self.kind;
-            let picked = self
-                .chance
-                .pick(&TREATMENT_FUNCTIONS, |one| one.weight(kind));
+            let picked = self.chance.pick(&TREATMENT_FUNCTIONS, |one| one.weight(kind));
             if let Some(function) = picked {
                 self.add_referral(known, function.code, function.wait_weeks_mean);
             }

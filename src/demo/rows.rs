@@ -29,11 +29,6 @@ pub(super) fn handful<'a>(
 ) -> impl Iterator<Item = &'a Known> + use<'a> {
     // numbers are shuffled already, so neighbours have nothing in common
     let size = 1 + chance.below(HANDFUL_MAX);
-    let places = u32::try_from(people.len())
-        .unwrap_or(u32::MAX)
-        .saturating_sub(size);
-    people
-        .iter()
-        .skip(chance.below(places) as usize)
-        .take(size as usize)
+    let places = u32::try_from(people.len()).unwrap_or(u32::MAX).saturating_sub(size);
+    people.iter().skip(chance.below(places) as usize).take(size as usize)
 }

@@ -22,39 +22,17 @@ use super::{CONTRACTS, DataOptions, DemoError, DemoOrganisation, ORGANISATIONS_M
 use super::{node_tables_toml, organisations, tables, write_data};
 
 const QUESTIONS: [(&str, &str); 6] = [
-    (
-        "01_backlog",
-        include_str!("../../tests/questions/01_backlog.sql"),
-    ),
-    (
-        "02_non_attendance",
-        include_str!("../../tests/questions/02_non_attendance.sql"),
-    ),
-    (
-        "03_emergency_admissions",
-        include_str!("../../tests/questions/03_emergency_admissions.sql"),
-    ),
-    (
-        "04_vaccinations",
-        include_str!("../../tests/questions/04_vaccinations.sql"),
-    ),
-    (
-        "05_length_of_stay",
-        include_str!("../../tests/questions/05_length_of_stay.sql"),
-    ),
-    (
-        "06_share",
-        include_str!("../../tests/questions/06_share.sql"),
-    ),
+    ("01_backlog", include_str!("../../tests/questions/01_backlog.sql")),
+    ("02_non_attendance", include_str!("../../tests/questions/02_non_attendance.sql")),
+    ("03_emergency_admissions", include_str!("../../tests/questions/03_emergency_admissions.sql")),
+    ("04_vaccinations", include_str!("../../tests/questions/04_vaccinations.sql")),
+    ("05_length_of_stay", include_str!("../../tests/questions/05_length_of_stay.sql")),
+    ("06_share", include_str!("../../tests/questions/06_share.sql")),
 ];
 
 fn written(people: usize, seed: u64) -> TempDir {
     let directory = tempfile::tempdir().unwrap();
-    let options = DataOptions {
-        people,
-        seed,
-        ..DataOptions::default()
-    };
+    let options = DataOptions { people, seed, ..DataOptions::default() };
     write_data(&options, directory.path()).unwrap();
     directory
 }
@@ -95,29 +73,17 @@ struct Table {
 /// Opens an organisation's tables as its node configuration says.
 async fn open(directory: &Path, organisation: &DemoOrganisation) -> SessionContext {
     let config = SessionConfig::new()
-        .set_bool(
-            "datafusion.execution.parquet.schema_force_view_types",
-            false,
-        )
+        .set_bool("datafusion.execution.parquet.schema_force_view_types", false)
         .set_bool("datafusion.sql_parser.map_string_types_to_utf8view", false);
     let context = SessionContext::new_with_config(config);
     let folder = directory.join(&organisation.id);
     let node: NodeTables = toml::from_str(&node_tables_toml(organisation)).unwrap();
-    let sources = node
-        .sources
-        .iter()
-        .map(|(name, source)| (name, &source.path));
-    let direct = node
-        .tables
-        .iter()
-        .filter_map(|(name, table)| Some((name, table.path.as_ref()?)));
+    let sources = node.sources.iter().map(|(name, source)| (name, &source.path));
+    let direct = node.tables.iter().filter_map(|(name, table)| Some((name, table.path.as_ref()?)));
     for (name, path) in sources.chain(direct) {
         let path = folder.join(path);
         let options = ParquetReadOptions::default();
-        context
-            .register_parquet(name, path.to_str().unwrap(), options)
-            .await
-            .unwrap();
+        context.register_parquet(name, path.to_str().unwrap(), options).await.unwrap();
     }
     for (name, table) in &node.tables {
         if let Some(sql) = &table.sql {
@@ -147,39 +113,27 @@ async fn all(directory: &Path) -> SessionContext {
             };
             let batches = node.sql(&select).await.unwrap().collect().await.unwrap();
             let schema = batches[0].schema();
-            rows.entry(table)
-                .or_insert((schema, Vec::new()))
-                .1
-                .extend(batches);
+            rows.entry(table).or_insert((schema, Vec::new())).1.extend(batches);
         }
     }
     for (table, (schema, batches)) in rows {
         // a mapping is as strict about NULL as a file, so that one schema fits all
-        let batches = batches
-            .into_iter()
-            .map(|one| one.with_schema(schema.clone()).unwrap());
+        let batches = batches.into_iter().map(|one| one.with_schema(schema.clone()).unwrap());
         let whole = arrow::compute::concat_batches(&schema, &batches.collect::<Vec<_>>()).unwrap();
         context.register_batch(table, whole).unwrap();
     }
     context
 }
 
-const REFERENCE: [&str; 4] = [
-    "treatment_function",
-    "icd10_chapter",
-    "organisation_directory",
-    "calendar",
-];
+const REFERENCE: [&str; 4] =
+    ["treatment_function", "icd10_chapter", "organisation_directory", "calendar"];
 
 async fn answer(context: &SessionContext, sql: &str) -> Vec<RecordBatch> {
     context.sql(sql).await.unwrap().collect().await.unwrap()
 }
 
 async fn number(context: &SessionContext, sql: &str) -> i64 {
-    answer(context, sql).await[0]
-        .column(0)
-        .as_primitive::<Int64Type>()
-        .value(0)
+    answer(context, sql).await[0].column(0).as_primitive::<Int64Type>().value(0)
 }
 
 #[test]
@@ -192,14 +146,8 @@ fn one_seed_makes_one_set_of_bytes() {
         .filter(|(name, bytes)| other[name] != *bytes)
         .map(|(name, _)| name)
         .collect();
-    assert!(
-        unlike.iter().any(|name| name.contains("person")),
-        "{unlike:?}"
-    );
-    assert!(
-        unlike.iter().any(|name| name.contains("rtt_extract")),
-        "{unlike:?}"
-    );
+    assert!(unlike.iter().any(|name| name.contains("person")), "{unlike:?}");
+    assert!(unlike.iter().any(|name| name.contains("rtt_extract")), "{unlike:?}");
 }
 
 #[derive(Deserialize)]
@@ -243,11 +191,7 @@ fn every_contract_is_valid() {
     for (name, text) in CONTRACTS {
         let read: Contract = toml::from_str(text).unwrap_or_else(|e| panic!("{name}: {e}"));
         assert_eq!(read.name, *name);
-        assert_eq!(
-            read.person.is_some(),
-            read.protection == "protected",
-            "{name}"
-        );
+        assert_eq!(read.person.is_some(), read.protection == "protected", "{name}");
         assert_eq!(read.reference, REFERENCE.contains(name), "{name}");
         let columns = read.columns.into_iter().map(|column| {
             assert!(!column.roles.is_empty(), "{name}.{}", column.name);
@@ -276,9 +220,7 @@ fn every_contract_is_valid() {
             reference: read.reference,
             keys: read.keys,
         };
-        contract
-            .validate()
-            .unwrap_or_else(|e| panic!("{name}: {e}"));
+        contract.validate().unwrap_or_else(|e| panic!("{name}: {e}"));
     }
 }
 
@@ -293,32 +235,16 @@ async fn every_table_fits_its_contract() {
                 .schema()
                 .fields()
                 .iter()
-                .map(|field| {
-                    (
-                        field.name().clone(),
-                        field.data_type().clone(),
-                        field.is_nullable(),
-                    )
-                })
+                .map(|field| (field.name().clone(), field.data_type().clone(), field.is_nullable()))
                 .collect();
             let wanted: Vec<_> = schema(table)
                 .unwrap()
                 .fields()
                 .iter()
-                .map(|field| {
-                    (
-                        field.name().clone(),
-                        field.data_type().clone(),
-                        field.is_nullable(),
-                    )
-                })
+                .map(|field| (field.name().clone(), field.data_type().clone(), field.is_nullable()))
                 .collect();
             assert_eq!(found, wanted, "{}.{table}", organisation.id);
-            assert!(
-                rows.count().await.unwrap() > 0,
-                "{}.{table} is empty",
-                organisation.id
-            );
+            assert!(rows.count().await.unwrap() > 0, "{}.{table} is empty", organisation.id);
         }
     }
 }
@@ -329,11 +255,7 @@ async fn mapped_values_lie_in_their_domains() {
     let context = all(directory.path()).await;
     for (name, text) in CONTRACTS {
         let contract: Contract = toml::from_str(text).unwrap();
-        for column in contract
-            .columns
-            .iter()
-            .filter(|column| !column.domain.is_empty())
-        {
+        for column in contract.columns.iter().filter(|column| !column.domain.is_empty()) {
             let list = column.domain.join("', '");
             let sql = format!(
                 "SELECT count(*) FROM {name} WHERE CAST({} AS VARCHAR) NOT IN ('{list}')",
@@ -353,10 +275,7 @@ async fn numbers_collide_and_some_people_are_known_twice() {
     let twice = "SELECT count(*) FROM (SELECT federation_pseudonym FROM person
         GROUP BY federation_pseudonym HAVING count(DISTINCT organisation) = 2)";
     let twice = number(&context, twice).await;
-    assert!(
-        (40..140).contains(&twice),
-        "{twice} of 2,000 people are known twice"
-    );
+    assert!((40..140).contains(&twice), "{twice} of 2,000 people are known twice");
     let colliding = "SELECT count(*) FROM person AS a JOIN person AS b
         ON a.person_number = b.person_number AND a.organisation < b.organisation
         WHERE a.federation_pseudonym <> b.federation_pseudonym";
@@ -384,11 +303,7 @@ async fn every_question_has_an_answer() {
     let directory = written(3_000, 1);
     let context = all(directory.path()).await;
     for (name, sql) in QUESTIONS {
-        let rows: usize = answer(&context, sql)
-            .await
-            .iter()
-            .map(|b| b.num_rows())
-            .sum();
+        let rows: usize = answer(&context, sql).await.iter().map(|b| b.num_rows()).sum();
         assert!(rows > 5, "{name}: {rows} rows");
     }
 }
@@ -450,29 +365,16 @@ fn organisations_have_ids_of_their_own_and_share_everything() {
     assert_eq!(ids.len(), ORGANISATIONS_MAX);
     for count in [1, 3, 5, 17] {
         let whole: f64 = organisations(count).iter().map(|one| one.share).sum();
-        assert!(
-            (whole - 1.0).abs() < 1e-9,
-            "{count} organisations share {whole}"
-        );
+        assert!((whole - 1.0).abs() < 1e-9, "{count} organisations share {whole}");
     }
 }
 
 #[test]
 fn many_small_organisations_and_none_at_all() {
     let directory = tempfile::tempdir().unwrap();
-    let options = DataOptions {
-        people: 20,
-        organisations: 8,
-        seed: 1,
-    };
+    let options = DataOptions { people: 20, organisations: 8, seed: 1 };
     write_data(&options, directory.path()).unwrap();
-    let none = DataOptions {
-        organisations: 0,
-        ..options
-    };
+    let none = DataOptions { organisations: 0, ..options };
     let error = write_data(&none, directory.path()).unwrap_err();
-    assert!(
-        matches!(error, DemoError::Organisations { asked: 0, .. }),
-        "{error}"
-    );
+    assert!(matches!(error, DemoError::Organisations { asked: 0, .. }), "{error}");
 }

@@ -120,17 +120,12 @@ impl PersonTable for VaccinationRows {
             let Some(vaccine) = picked else { continue };
             let season = if vaccine.seasonal { &AUTUMN } else { &EVEN };
             let day = seasonal_day(&mut self.chance, season);
-            let dose = if self.chance.happens(vaccine.second_dose) {
-                2
-            } else {
-                1
-            };
+            let dose = if self.chance.happens(vaccine.second_dose) { 2 } else { 1 };
             let Some(age_then) = known.person.age_on(day) else {
                 continue;
             };
             self.written += 1;
-            self.vaccination
-                .append_value(format!("V{:08}", self.written));
+            self.vaccination.append_value(format!("V{:08}", self.written));
             self.number.append_value(known.number);
             self.vaccination_date.append_value(day);
             self.vaccination_month.append_value(month_of(day));

@@ -45,11 +45,7 @@ pub struct DataOptions {
 
 impl Default for DataOptions {
     fn default() -> Self {
-        Self {
-            people: 100_000,
-            organisations: 5,
-            seed: 1,
-        }
+        Self { people: 100_000, organisations: 5, seed: 1 }
     }
 }
 
@@ -68,10 +64,7 @@ pub fn write_data(options: &DataOptions, directory: &Path) -> Result<(), DemoErr
         });
     }
     if options.people > PEOPLE_MAX {
-        return Err(DemoError::People {
-            asked: options.people,
-            people_max: PEOPLE_MAX,
-        });
+        return Err(DemoError::People { asked: options.people, people_max: PEOPLE_MAX });
     }
     let organisations = organisations(options.organisations);
     let population = Population::draw(options.seed, options.people, &organisations);
@@ -108,9 +101,7 @@ fn in_parallel<T: Sync>(
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
-        workers
-            .into_iter()
-            .try_for_each(|one| one.join().map_err(|_| DemoError::Thread)?)
+        workers.into_iter().try_for_each(|one| one.join().map_err(|_| DemoError::Thread)?)
     })
 }
 
@@ -147,10 +138,7 @@ impl Writer<'_> {
                 self.write_once(table, reference::organisation_directory(self.organisations))
             }
             "calendar" => self.write_once(table, reference::calendar()),
-            _ => Err(DemoError::Contract {
-                table,
-                reason: "no rows are made for it".to_owned(),
-            }),
+            _ => Err(DemoError::Contract { table, reason: "no rows are made for it".to_owned() }),
         }
     }
 
@@ -199,10 +187,7 @@ impl TableFile {
         let path = directory.join(format!("{name}.parquet"));
         let file = std::fs::create_dir_all(directory)
             .and_then(|()| File::create(&path))
-            .map_err(|source| DemoError::File {
-                path: path.clone(),
-                source,
-            })?;
+            .map_err(|source| DemoError::File { path: path.clone(), source })?;
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
             .build();
@@ -213,19 +198,9 @@ impl TableFile {
                 .schema(),
             None => schema.clone(),
         };
-        let writer = ArrowWriter::try_new(file, written, Some(properties)).map_err(|source| {
-            DemoError::Parquet {
-                path: path.clone(),
-                source,
-            }
-        })?;
-        Ok(Self {
-            table,
-            path,
-            schema,
-            extract,
-            writer,
-        })
+        let writer = ArrowWriter::try_new(file, written, Some(properties))
+            .map_err(|source| DemoError::Parquet { path: path.clone(), source })?;
+        Ok(Self { table, path, schema, extract, writer })
     }
 
     fn append(&mut self, columns: Vec<ArrayRef>) -> Result<(), DemoError> {
@@ -234,23 +209,14 @@ impl TableFile {
                 Some(extract) => extract.layout(&batch),
                 None => Ok(batch),
             })
-            .map_err(|source| DemoError::Rows {
-                table: self.table,
-                source,
-            })?;
+            .map_err(|source| DemoError::Rows { table: self.table, source })?;
         self.writer
             .write(&batch)
-            .map_err(|source| DemoError::Parquet {
-                path: self.path.clone(),
-                source,
-            })
+            .map_err(|source| DemoError::Parquet { path: self.path.clone(), source })
     }
 
     fn close(self) -> Result<(), DemoError> {
         let Self { path, writer, .. } = self;
-        writer
-            .close()
-            .map(|_| ())
-            .map_err(|source| DemoError::Parquet { path, source })
+        writer.close().map(|_| ()).map_err(|source| DemoError::Parquet { path, source })
     }
 }

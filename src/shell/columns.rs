@@ -9,10 +9,10 @@ use arrow::datatypes::{DataType, Field, Schema, UInt8Type};
 use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
-/// Metadata key: the visible column a companion belongs to.
-pub(crate) const COMPANION_OF: &str = "hedgerow.companion_of";
 /// Metadata key: `lower`, `upper` or `status`.
-pub(crate) const COMPANION: &str = "hedgerow.companion";
+pub(crate) use hedgerow_engine::COMPANION;
+/// Metadata key: position of the visible column a companion belongs to.
+pub(crate) use hedgerow_engine::COMPANION_OF;
 
 /// Visible columns in order, each with where its companions are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,24 +102,21 @@ impl Layout {
     }
 }
 
-/// Notes a companion at the first column of its name that has none of this kind yet.
+/// Notes a companion at the visible column it names by position.
 fn attach(columns: &mut [VisibleColumn], index: usize, field: &Field) {
     let metadata = field.metadata();
     let (Some(owner), Some(kind)) = (metadata.get(COMPANION_OF), metadata.get(COMPANION)) else {
         return;
     };
-    for column in columns.iter_mut().filter(|column| column.name == *owner) {
-        let companions = column.companions.get_or_insert_default();
-        let slot = match kind.as_str() {
-            "status" => &mut companions.status,
-            "lower" => &mut companions.lower,
-            "upper" => &mut companions.upper,
-            _ => return,
-        };
-        if slot.is_none() {
-            *slot = Some(index);
-            return;
-        }
+    let Some(column) = owner.parse().ok().and_then(|owner: usize| columns.get_mut(owner)) else {
+        return;
+    };
+    let companions = column.companions.get_or_insert_default();
+    match kind.as_str() {
+        "status" => companions.status = Some(index),
+        "lower" => companions.lower = Some(index),
+        "upper" => companions.upper = Some(index),
+        _ => {}
     }
 }
 

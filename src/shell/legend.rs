@@ -28,6 +28,7 @@ pub(crate) fn legend_lines(marks: Marks, coverage: Option<&Coverage>) -> Vec<Str
     }
     let truth = match (marks.at_least, marks.either_way) {
         (true, false) => "the true value is at least this",
+        (true, true) => "a true count is at least this, other values may differ",
         _ => "the true value may differ",
     };
     if marks.behind {

@@ -24,8 +24,9 @@ pub(crate) fn companions(
         ("upper", Arc::new(Int64Array::from(upper))),
         ("status", Arc::new(UInt8Array::from(status))),
     ];
+    let owner = columns.iter().position(|(field, _)| field.name() == name).unwrap().to_string();
     for (kind, array) in arrays {
-        let metadata = [(COMPANION_OF, name), (COMPANION, kind)];
+        let metadata = [(COMPANION_OF, owner.as_str()), (COMPANION, kind)];
         let metadata = metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
         let field = Field::new(format!("__{name}_{kind}"), array.data_type().clone(), true);
         columns.push((field.with_metadata(metadata), array));

@@ -14,6 +14,9 @@ use super::problem::write_problem;
 use super::render::{Summary, TableOptions, renderer};
 use super::splitter::Input;
 
+/// Columns of the terminal that one value about tables and organisations may take.
+const CATALOG_WIDTH_MAX: usize = 200;
+
 /// What became of one input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -99,6 +102,9 @@ impl Session {
             Ok(stream) => stream,
             Err(error) => return Ok(Err(error)),
         };
+        if stream.schema.fields().is_empty() {
+            return Ok(drain(stream).await);
+        }
         let Settings { format, table, timing } = self.settings;
         let mut renderer = renderer(format, table, &stream.schema, &mut self.out)?;
         while let Some(batch) = stream.next().await {
@@ -117,7 +123,7 @@ impl Session {
         match Meta::parse(line) {
             Meta::Quit => return Ok(Outcome::Quit),
             Meta::Help => writeln!(self.out, "{HELP}")?,
-            Meta::Ask(statement) => return self.statement(&statement).await,
+            Meta::Ask(statement) => return self.catalog(&statement).await,
             Meta::Timing(to) => {
                 self.settings.timing = to.unwrap_or(!self.settings.timing);
                 self.tell_switch("timing", self.settings.timing)?;
@@ -133,6 +139,14 @@ impl Session {
             }
         }
         Ok(Outcome::Done)
+    }
+
+    /// Asks about tables and organisations, whose descriptions are long.
+    async fn catalog(&mut self, statement: &str) -> Result<Outcome, ShellError> {
+        let width_max = std::mem::replace(&mut self.settings.table.width_max, CATALOG_WIDTH_MAX);
+        let outcome = self.statement(statement).await;
+        self.settings.table.width_max = width_max;
+        outcome
     }
 
     fn tell_switch(&mut self, what: &str, on: bool) -> Result<(), ShellError> {
@@ -156,6 +170,14 @@ impl Session {
             Err(_) => vec![],
         }
     }
+}
+
+/// Waits for the end of a statement that has no answer, such as SET.
+async fn drain(mut stream: QueryStream) -> Result<(), WireError> {
+    while let Some(batch) = stream.next().await {
+        batch?;
+    }
+    Ok(())
 }
 
 async fn first_column(mut stream: QueryStream) -> Vec<String> {

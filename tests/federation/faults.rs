@@ -175,14 +175,19 @@ async fn a_drifted_table_is_left_out_with_a_notice() {
 
 /// Numbers of one organisation, joined with themselves: minutes of work.
 const SLOW: &str = "SELECT a.n % 7 AS rest, count(*) FROM number a \
-                    JOIN number b ON a.organisation = b.organisation \
-                    WHERE (a.n * b.n) % 1000003 = 17 GROUP BY 1";
+                    JOIN number b ON a.organisation = b.organisation AND a.n % 5 = b.n % 5 \
+                    WHERE a.n + b.n > 0 GROUP BY 1";
+
+/// The same without keys to join by, and with hardly a pair that fits.
+const SLOW_WITHOUT_KEYS: &str = "SELECT a.n % 7 AS rest, count(*) FROM number a \
+                                 JOIN number b ON a.organisation = b.organisation \
+                                 WHERE (a.n * b.n) % 1000003 = 17 GROUP BY 1";
 
 fn numbers(organisation: &str, count: usize) -> Spec {
     let rows: String = (0..count).map(|n| format!("{n}\n")).collect();
-    Spec::default()
-        .contract(NUMBER)
-        .organisation(Organisation::new(organisation).table("number", Data::Csv(format!("n\n{rows}"))))
+    Spec::default().contract(NUMBER).organisation(
+        Organisation::new(organisation).table("number", Data::Csv(format!("n\n{rows}"))),
+    )
 }
 
 /// Waits until the log has a line with all of `words`.
@@ -224,6 +229,21 @@ async fn a_statement_has_its_time() {
         let error = client.try_ask(SLOW).await.map(|_| ()).unwrap_err();
         assert_eq!(error.sqlstate, "57014", "{error:?}");
         assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+        world.shutdown().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_join_without_keys_has_its_time() {
+    in_time(async {
+        let spec = numbers("keyford", 25_000).limits("statement_timeout_ms = 500");
+        let world = World::start(spec).await;
+        let mut client = world.client().await;
+        let started = Instant::now();
+        let error = client.try_ask(SLOW_WITHOUT_KEYS).await.map(|_| ()).unwrap_err();
+        assert_eq!(error.sqlstate, "57014", "{error:?}");
+        assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
         world.shutdown().await;
     })
     .await;

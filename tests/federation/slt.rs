@@ -299,15 +299,15 @@ fn parquet(spells: &[Spell]) -> Data {
         ),
         (
             "visits",
-            Arc::new(
-                spells.iter().map(|s| Some(1 + i32::from(s.second))).collect::<Int32Array>(),
-            ),
+            Arc::new(spells.iter().map(|s| Some(1 + i32::from(s.second))).collect::<Int32Array>()),
         ),
     ];
-    Data::Rows(vec![RecordBatch::try_from_iter_with_nullable(
-        columns.into_iter().map(|(name, array)| (name, array, true)),
-    )
-    .unwrap()])
+    Data::Rows(vec![
+        RecordBatch::try_from_iter_with_nullable(
+            columns.into_iter().map(|(name, array)| (name, array, true)),
+        )
+        .unwrap(),
+    ])
 }
 
 /// The layout of west's own system: other names, codes and units.
@@ -349,7 +349,8 @@ fn beds(rows: &str) -> Data {
 
 /// Three organisations: west maps its spells, and north's stock departs from its contract.
 pub(crate) fn spec() -> Spec {
-    let east_beds = "surgery,10,8,1.10,2020-01-01,true,0.5,x\nmedicine,20,,2.25,2021-06-30,false,1.5,x\n";
+    let east_beds =
+        "surgery,10,8,1.10,2020-01-01,true,0.5,x\nmedicine,20,,2.25,2021-06-30,false,1.5,x\n";
     let north_beds = "surgery,30,25,3.30,,true,2.5,x\nmaternity,5,5,0.05,2022-02-28,,0.25,x\n";
     let west_beds = "medicine,40,40,4.40,2019-12-31,true,4.0,x\n,7,0,,2023-03-03,false,,x\n";
     let stock = |rows: &str| Data::Csv(format!("item,quantity\n{rows}"));
@@ -420,9 +421,10 @@ impl AsyncDB for Connection {
         if schema.fields().is_empty() {
             return Ok(DBOutput::StatementComplete(0));
         }
-        let visible = schema.fields().iter().filter(|field| {
-            !field.metadata().contains_key(hedgerow_engine::COMPANION_OF)
-        });
+        let visible = schema
+            .fields()
+            .iter()
+            .filter(|field| !field.metadata().contains_key(hedgerow_engine::COMPANION_OF));
         let types = visible.map(|field| column_type(field.data_type())).collect();
         let printed = rows(&answer.batches).into_iter();
         let printed = printed.map(|row| row.into_iter().map(print).collect()).collect();

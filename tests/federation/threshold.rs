@@ -87,9 +87,7 @@ fn spec() -> Spec {
         .organisation(
             Organisation::new("east").table("visit", Data::Csv(format!("{head}{}", east.concat()))),
         )
-        .organisation(
-            Organisation::new("west").table("visit", Data::Csv(format!("{head}{west}"))),
-        )
+        .organisation(Organisation::new("west").table("visit", Data::Csv(format!("{head}{west}"))))
 }
 
 fn holds(bytes: &[u8], pattern: &[u8]) -> bool {
@@ -326,7 +324,10 @@ async fn a_node_asked_directly_refuses() {
             "SELECT clinic, hedgerow_people(person_number, 1000) AS m0 FROM visit GROUP BY clinic",
         ] {
             let refusal = hostile.refusal(people).await;
-            assert!(["42501 S9.function", "0A000 ", "42601 "].contains(&refusal.as_str()), "{refusal}");
+            assert!(
+                ["42501 S9.function", "0A000 ", "42601 "].contains(&refusal.as_str()),
+                "{refusal}"
+            );
         }
         // Two questions over the same people in one bundle.
         let two = ["SELECT count(*) FROM visit", "SELECT clinic, count(*) FROM visit GROUP BY 1"];

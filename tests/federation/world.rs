@@ -18,7 +18,9 @@ use argon2::password_hash::{PasswordHasher, SaltString};
 use argon2::{Algorithm, Argon2, Params, Version};
 use arrow::array::RecordBatch;
 use datafusion::parquet::arrow::ArrowWriter;
-use hedgerow::demo::{CONTRACTS, DataOptions, ensure_certificates, node_tables_toml, organisations};
+use hedgerow::demo::{
+    CONTRACTS, DataOptions, ensure_certificates, node_tables_toml, organisations,
+};
 use hedgerow::server::{bind, run_on};
 use hedgerow_catalog::ServerConfig;
 use hedgerow_engine::{Coverage, WireError};
@@ -33,7 +35,8 @@ pub(crate) const USER: &str = "analyst";
 pub(crate) const PASSWORD: &str = "correct horse";
 
 const COORDINATOR: &str = "coordinator";
-const PEOPLE: usize = 3_000;
+/// Enough that every question has an answer at the threshold.
+const PEOPLE: usize = 12_000;
 
 /// What a federation is made of.
 #[derive(Default)]
@@ -308,8 +311,7 @@ fn prepare(spec: &Spec, folder: &Path, names: &[String], listeners: &[TcpListene
 }
 
 fn federation(names: &[String], listeners: &[TcpListener]) -> String {
-    let mut text =
-        format!("[federation]\nuser = \"{USER}\"\npassword_file = \"node.password\"\n");
+    let mut text = format!("[federation]\nuser = \"{USER}\"\npassword_file = \"node.password\"\n");
     for (name, listener) in names.iter().zip(listeners).filter(|(name, _)| *name != COORDINATOR) {
         let address = listener.local_addr().unwrap();
         text.push_str(&format!(

@@ -34,27 +34,17 @@ pub(super) fn server(
             key: check.path(&file.tls.key),
             authority: file.tls.authority.map(|path| check.path(&path)),
         },
-        users: UsersConfig {
-            file: check.path(&file.users.file),
-        },
+        users: UsersConfig { file: check.path(&file.users.file) },
         log: LogConfig {
             format: file.log.format,
-            filter: file
-                .log
-                .filter
-                .unwrap_or_else(|| keys::LOG_FILTER.to_owned()),
+            filter: file.log.filter.unwrap_or_else(|| keys::LOG_FILTER.to_owned()),
         },
         limits: file.limits,
         policy: check.policy(file.policy, &file.tables)?,
-        ledger: file.ledger.map(|ledger| LedgerConfig {
-            file: check.path(&ledger.file),
-        }),
+        ledger: file.ledger.map(|ledger| LedgerConfig { file: check.path(&ledger.file) }),
         sources: check.sources(&file.sources)?,
         tables: check.tables(file.tables)?,
-        federation: file
-            .federation
-            .map(|federation| check.federation(federation))
-            .transpose()?,
+        federation: file.federation.map(|federation| check.federation(federation)).transpose()?,
     };
     check.role(&config)?;
     Ok(config)
@@ -81,18 +71,11 @@ impl Check<'_> {
 
     fn name(&self, path: &[&str], name: &str) -> Result<(), CatalogError> {
         let mut bytes = name.bytes();
-        let starts = bytes
-            .next()
-            .is_some_and(|b| b.is_ascii_lowercase() || b == b'_');
+        let starts = bytes.next().is_some_and(|b| b.is_ascii_lowercase() || b == b'_');
         if starts && bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_') {
             return Ok(());
         }
-        Err(self.problem(
-            path,
-            ConfigProblem::Name {
-                name: name.to_owned(),
-            },
-        ))
+        Err(self.problem(path, ConfigProblem::Name { name: name.to_owned() }))
     }
 
     fn role(&self, config: &ServerConfig) -> Result<(), CatalogError> {
@@ -110,16 +93,9 @@ impl Check<'_> {
         policy: PolicyFile,
         tables: &BTreeMap<String, FilesFile>,
     ) -> Result<PolicyConfig, CatalogError> {
-        if let Some(table) = policy
-            .tables
-            .keys()
-            .find(|table| !tables.contains_key(*table))
-        {
+        if let Some(table) = policy.tables.keys().find(|table| !tables.contains_key(*table)) {
             let nearest = Nearest::find(table, tables.keys().map(String::as_str));
-            let problem = ConfigProblem::PolicyWithoutTable {
-                table: table.clone(),
-                nearest,
-            };
+            let problem = ConfigProblem::PolicyWithoutTable { table: table.clone(), nearest };
             return Err(self.problem(&["policy", "tables", table], problem));
         }
         Ok(PolicyConfig {
@@ -204,10 +180,7 @@ impl Check<'_> {
         let format = file.format.or_else(|| format_of(&path));
         let format =
             format.ok_or_else(|| self.problem(&[kind, name, "path"], ConfigProblem::Format))?;
-        Ok(SourceConfig {
-            format: self.format(kind, name, file, format)?,
-            path,
-        })
+        Ok(SourceConfig { format: self.format(kind, name, file, format)?, path })
     }
 
     fn format(
@@ -269,12 +242,7 @@ fn format_of(path: &Path) -> Option<FormatWord> {
         Some("parquet") => Some(FormatWord::Parquet),
         Some("csv") => Some(FormatWord::Csv),
         Some(_) => None,
-        None if path
-            .file_name()
-            .is_some_and(|name| name.to_string_lossy().contains('*')) =>
-        {
-            None
-        }
+        None if path.file_name().is_some_and(|name| name.to_string_lossy().contains('*')) => None,
         None => Some(FormatWord::Parquet),
     }
 }

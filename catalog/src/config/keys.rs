@@ -90,13 +90,7 @@ const fn key(
     example: Option<&'static str>,
     doc: &'static str,
 ) -> Key {
-    Key {
-        name,
-        kind,
-        default,
-        example,
-        doc,
-    }
+    Key { name, kind, default, example, doc }
 }
 
 use Default::{Flag, Listen, Number, Required, Text, Unset};
@@ -122,13 +116,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 Some("\"Northmoor Hospitals\""),
                 "Name shown to people.",
             ),
-            key(
-                "listen",
-                "address and port",
-                Listen,
-                None,
-                "Where to listen.",
-            ),
+            key("listen", "address and port", Listen, None, "Where to listen."),
             key(
                 "contracts",
                 "folder",
@@ -150,13 +138,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 Some("\"node.pem\""),
                 "Certificate chain of this server.",
             ),
-            key(
-                "key",
-                "PEM file",
-                Required,
-                Some("\"node.key\""),
-                "Private key of this server.",
-            ),
+            key("key", "PEM file", Required, Some("\"node.key\""), "Private key of this server."),
             key(
                 "authority",
                 "PEM file",
@@ -183,13 +165,7 @@ pub(super) const SECTIONS: &[Section] = &[
         example: "[log]",
         doc: "Log of this program, on standard error.",
         keys: &[
-            key(
-                "format",
-                "`human` or `json`",
-                Text(LOG_FORMAT),
-                None,
-                "How lines are written.",
-            ),
+            key("format", "`human` or `json`", Text(LOG_FORMAT), None, "How lines are written."),
             key(
                 "filter",
                 "tracing filter",
@@ -225,13 +201,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 None,
                 "Largest message on the wire.",
             ),
-            key(
-                "answer_rows_max",
-                "rows",
-                Number(ANSWER_ROWS_MAX as u64),
-                None,
-                "Longest answer.",
-            ),
+            key("answer_rows_max", "rows", Number(ANSWER_ROWS_MAX as u64), None, "Longest answer."),
             key(
                 "queries_max",
                 "statements",
@@ -253,13 +223,7 @@ pub(super) const SECTIONS: &[Section] = &[
         example: "[policy]",
         doc: "Disclosure rules of this node, applied before anything leaves it.",
         keys: &[
-            key(
-                "preset",
-                "preset",
-                Text(PRESET),
-                None,
-                "Named set of disclosure rules.",
-            ),
+            key("preset", "preset", Text(PRESET), None, "Named set of disclosure rules."),
             key(
                 "k",
                 "people",

@@ -44,10 +44,7 @@ impl Limits {
             ("message_bytes_max", self.message_bytes_max == 0),
             ("answer_rows_max", self.answer_rows_max == 0),
             ("queries_max", self.queries_max == 0),
-            (
-                "memory_bytes_max_per_query",
-                self.memory_bytes_max_per_query == 0,
-            ),
+            ("memory_bytes_max_per_query", self.memory_bytes_max_per_query == 0),
         ];
         limits.iter().find(|(_, zero)| *zero).map(|(key, _)| *key)
     }

@@ -197,10 +197,7 @@ impl ServerConfig {
     /// # Errors
     /// As [`ServerConfig::load`].
     pub fn from_toml(file_name: &str, text: &str, folder: &Path) -> Result<Self, CatalogError> {
-        let document = Document {
-            file: file_name,
-            text,
-        };
+        let document = Document { file: file_name, text };
         let file: file::ServerFile = document.parse()?;
         check::server(file, &document, folder)
     }
@@ -212,9 +209,7 @@ impl ServerConfig {
 
     /// Tells whether this server asks other nodes.
     pub fn is_coordinator(&self) -> bool {
-        self.federation
-            .as_ref()
-            .is_some_and(|federation| !federation.nodes.is_empty())
+        self.federation.as_ref().is_some_and(|federation| !federation.nodes.is_empty())
     }
 }
 

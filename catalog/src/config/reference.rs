@@ -45,18 +45,13 @@ fn row(key: &Key) -> String {
             format!("`{}`", value.value().unwrap_or_default())
         }
     };
-    format!(
-        "| `{}` | {} | {default} | {} |\n",
-        key.name, key.kind, key.doc
-    )
+    format!("| `{}` | {} | {default} | {} |\n", key.name, key.kind, key.doc)
 }
 
 /// A file with every section; `defaults` writes the defaults out instead of as comments.
 pub(super) fn example(defaults: bool) -> String {
-    let sections: Vec<String> = SECTIONS
-        .iter()
-        .map(|section| section_example(section, defaults))
-        .collect();
+    let sections: Vec<String> =
+        SECTIONS.iter().map(|section| section_example(section, defaults)).collect();
     sections.join("\n")
 }
 

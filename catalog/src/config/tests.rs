@@ -36,10 +36,7 @@ fn defaults_fill_a_minimal_file() {
         path: PathBuf::from("/etc/hedgerow/data/*.parquet"),
         format: SourceFormat::Parquet,
     };
-    assert_eq!(
-        config.tables.get("referral_pathway"),
-        Some(&TableConfig::Files(files))
-    );
+    assert_eq!(config.tables.get("referral_pathway"), Some(&TableConfig::Files(files)));
 }
 
 #[test]

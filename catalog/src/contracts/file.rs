@@ -81,11 +81,7 @@ impl ContractFile {
         self,
         document: &Document<'_>,
     ) -> Result<TableContract, CatalogError> {
-        let names: Vec<String> = self
-            .columns
-            .iter()
-            .map(|column| column.name.clone())
-            .collect();
+        let names: Vec<String> = self.columns.iter().map(|column| column.name.clone()).collect();
         let contract = self.build().and_then(|contract| {
             contract.validate()?;
             Ok(contract)
@@ -110,11 +106,7 @@ impl ContractFile {
             (ProtectionWord::Protected, None) => return Err(ContractViolation::NoPerson.into()),
             (ProtectionWord::Open, Some(_)) => return Err(ContractViolation::OpenWithPerson.into()),
         };
-        let columns = self
-            .columns
-            .into_iter()
-            .map(ColumnFile::build)
-            .collect::<Result<_, _>>()?;
+        let columns = self.columns.into_iter().map(ColumnFile::build).collect::<Result<_, _>>()?;
         let mut contract = TableContract {
             name: self.name,
             version: self.version,
@@ -170,17 +162,14 @@ fn give_person_its_scope(contract: &mut TableContract) -> Result<(), ContractPro
     let Some(person) = contract.person().cloned() else {
         return Ok(());
     };
-    let column = contract
-        .columns
-        .iter_mut()
-        .find(|column| column.name == person.column);
+    let column = contract.columns.iter_mut().find(|column| column.name == person.column);
     let Some(column) = column.filter(|column| column.has_role(Role::Identifier)) else {
         return Ok(());
     };
     match column.scope {
-        Some(scope) if scope != person.scope => Err(ContractProblem::PersonScope {
-            column: person.column,
-        }),
+        Some(scope) if scope != person.scope => {
+            Err(ContractProblem::PersonScope { column: person.column })
+        }
         Some(_) | None => {
             column.scope = Some(person.scope);
             Ok(())
@@ -191,10 +180,7 @@ fn give_person_its_scope(contract: &mut TableContract) -> Result<(), ContractPro
 fn line_of(document: &Document<'_>, columns: &[String], problem: &ContractProblem) -> usize {
     let in_column = |name: &str, property: &str| {
         // The last of two columns of one name is the one too many.
-        let index = columns
-            .iter()
-            .rposition(|column| column == name)
-            .unwrap_or_default();
+        let index = columns.iter().rposition(|column| column == name).unwrap_or_default();
         document.line_of(&["columns", &index.to_string(), property])
     };
     match problem {
@@ -206,9 +192,9 @@ fn line_of(document: &Document<'_>, columns: &[String], problem: &ContractProble
             ContractViolation::Name { name } if columns.contains(name) => in_column(name, "name"),
             ContractViolation::DuplicateColumn { column } => in_column(column, "name"),
             ContractViolation::Type { column, .. } => in_column(column, "type"),
-            ContractViolation::PropertyWithoutRole {
-                column, property, ..
-            } => in_column(column, property),
+            ContractViolation::PropertyWithoutRole { column, property, .. } => {
+                in_column(column, property)
+            }
             ContractViolation::UnknownKeyColumn { .. } => document.line_of(&["keys"]),
             ContractViolation::NotAnIdentifier { .. } | ContractViolation::OpenWithPerson => {
                 document.line_of(&["person"])
@@ -221,9 +207,5 @@ fn line_of(document: &Document<'_>, columns: &[String], problem: &ContractProble
 
 /// The first 16 hexadecimal digits of a digest.
 pub(crate) fn short_hex(digest: &[u8]) -> String {
-    digest
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }

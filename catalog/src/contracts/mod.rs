@@ -58,10 +58,7 @@ impl Contracts {
     /// # Errors
     /// As [`Contracts::from_toml`]; also when a contract of that name is there already.
     pub fn insert_toml(&mut self, file_name: &str, text: &str) -> Result<(), CatalogError> {
-        let document = Document {
-            file: file_name,
-            text,
-        };
+        let document = Document { file: file_name, text };
         let file: ContractFile = document.parse()?;
         let fingerprint = file.fingerprint();
         let contract = file.into_contract(&document)?;
@@ -74,14 +71,7 @@ impl Contracts {
         }
         let name = contract.name.clone();
         let contract = Arc::new(contract);
-        self.entries.insert(
-            name,
-            Entry {
-                contract,
-                fingerprint,
-                file: file_name.to_owned(),
-            },
-        );
+        self.entries.insert(name, Entry { contract, fingerprint, file: file_name.to_owned() });
         Ok(())
     }
 
@@ -98,9 +88,7 @@ impl Contracts {
     /// First 16 hexadecimal digits of the SHA-256 of a contract file's content, whatever its
     /// layout and comments: two organisations with equal fingerprints hold equal contracts.
     pub fn fingerprint(&self, name: &str) -> Option<&str> {
-        self.entries
-            .get(name)
-            .map(|entry| entry.fingerprint.as_str())
+        self.entries.get(name).map(|entry| entry.fingerprint.as_str())
     }
 
     /// The name closest to one that is not there.
@@ -120,17 +108,11 @@ impl Contracts {
 }
 
 fn toml_files(folder: &Path) -> Result<Vec<PathBuf>, CatalogError> {
-    let read_error = |source| CatalogError::Read {
-        path: folder.to_owned(),
-        source,
-    };
+    let read_error = |source| CatalogError::Read { path: folder.to_owned(), source };
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(read_error)? {
         let path = entry.map_err(read_error)?.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "toml")
-        {
+        if path.extension().is_some_and(|extension| extension == "toml") {
             files.push(path);
         }
     }

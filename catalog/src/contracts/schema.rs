@@ -11,16 +11,12 @@ use hedgerow_policies::{ColumnContract, TableContract};
 
 /// All columns of a contract in its order, also those without a role.
 pub fn arrow_schema(contract: &TableContract) -> SchemaRef {
-    Arc::new(Schema::new(
-        contract.columns.iter().map(field).collect::<Vec<_>>(),
-    ))
+    Arc::new(Schema::new(contract.columns.iter().map(field).collect::<Vec<_>>()))
 }
 
 /// The columns that hold a role, in the contract's order: what a node's table exposes.
 pub fn visible_schema(contract: &TableContract) -> SchemaRef {
-    Arc::new(Schema::new(
-        visible(contract).map(field).collect::<Vec<_>>(),
-    ))
+    Arc::new(Schema::new(visible(contract).map(field).collect::<Vec<_>>()))
 }
 
 /// `organisation`, then the columns that hold a role: what the federation's table exposes.
@@ -31,10 +27,7 @@ pub fn shared_schema(contract: &TableContract) -> SchemaRef {
 }
 
 fn visible(contract: &TableContract) -> impl Iterator<Item = &ColumnContract> {
-    contract
-        .columns
-        .iter()
-        .filter(|column| !column.roles.is_empty())
+    contract.columns.iter().filter(|column| !column.roles.is_empty())
 }
 
 fn field(column: &ColumnContract) -> Field {

@@ -34,9 +34,7 @@ type = "utf8"
 "#;
 
 fn message(text: &str) -> String {
-    Contracts::from_toml("x.toml", text)
-        .unwrap_err()
-        .to_string()
+    Contracts::from_toml("x.toml", text).unwrap_err().to_string()
 }
 
 #[test]
@@ -44,17 +42,11 @@ fn a_contract_parses() {
     let contracts = Contracts::from_toml("x.toml", PATHWAY).unwrap();
     let contract = contracts.get("referral_pathway").unwrap();
     assert!(contract.is_protected());
-    assert_eq!(
-        contract.column("person_number").unwrap().scope,
-        Some(Scope::Organisation)
-    );
+    assert_eq!(contract.column("person_number").unwrap().scope, Some(Scope::Organisation));
     let weeks = contract.column("weeks").unwrap();
     assert_eq!(weeks.range, Some((0.0, 520.0)));
     assert!(weeks.has_role(Role::Measure) && weeks.nullable);
-    assert_eq!(
-        contracts.nearest("referal_pathways"),
-        Some("referral_pathway")
-    );
+    assert_eq!(contracts.nearest("referal_pathways"), Some("referral_pathway"));
     assert_eq!(contracts.nearest("zzz"), None);
 }
 
@@ -63,33 +55,18 @@ fn schemas_differ_by_visibility() {
     let contracts = Contracts::from_toml("x.toml", PATHWAY).unwrap();
     let contract = contracts.get("referral_pathway").unwrap();
     let names = |schema: SchemaNames| schema.0.join(" ");
-    assert_eq!(
-        names(arrow_schema(contract).into()),
-        "pathway_number person_number weeks note"
-    );
-    assert_eq!(
-        names(visible_schema(contract).into()),
-        "pathway_number person_number weeks"
-    );
+    assert_eq!(names(arrow_schema(contract).into()), "pathway_number person_number weeks note");
+    assert_eq!(names(visible_schema(contract).into()), "pathway_number person_number weeks");
     let shared = shared_schema(contract);
     assert!(!shared.field(0).is_nullable() && shared.field(1).is_nullable());
-    assert_eq!(
-        names(shared.into()),
-        "organisation pathway_number person_number weeks"
-    );
+    assert_eq!(names(shared.into()), "organisation pathway_number person_number weeks");
 }
 
 struct SchemaNames(Vec<String>);
 
 impl From<arrow::datatypes::SchemaRef> for SchemaNames {
     fn from(schema: arrow::datatypes::SchemaRef) -> Self {
-        Self(
-            schema
-                .fields()
-                .iter()
-                .map(|field| field.name().clone())
-                .collect(),
-        )
+        Self(schema.fields().iter().map(|field| field.name().clone()).collect())
     }
 }
 
@@ -97,17 +74,11 @@ impl From<arrow::datatypes::SchemaRef> for SchemaNames {
 fn fingerprints_ignore_layout_but_not_content() {
     let print = |text: &str| {
         let contracts = Contracts::from_toml("x.toml", text).unwrap();
-        contracts
-            .fingerprint("referral_pathway")
-            .unwrap()
-            .to_owned()
+        contracts.fingerprint("referral_pathway").unwrap().to_owned()
     };
     let plain = print(PATHWAY);
     assert_eq!(plain.len(), 16);
-    assert_eq!(
-        plain,
-        print(&PATHWAY.replace("version = 1", "# a comment\nversion   =   1"))
-    );
+    assert_eq!(plain, print(&PATHWAY.replace("version = 1", "# a comment\nversion   =   1")));
     assert_ne!(plain, print(&PATHWAY.replace("version = 1", "version = 2")));
 }
 

@@ -33,11 +33,7 @@ pub(super) fn differences(
     schema: &Schema,
     origin: Origin,
 ) -> Vec<String> {
-    contract
-        .columns
-        .iter()
-        .filter_map(|column| difference(column, schema, origin))
-        .collect()
+    contract.columns.iter().filter_map(|column| difference(column, schema, origin)).collect()
 }
 
 fn difference(column: &ColumnContract, schema: &Schema, origin: Origin) -> Option<String> {
@@ -47,12 +43,8 @@ fn difference(column: &ColumnContract, schema: &Schema, origin: Origin) -> Optio
     let Some(field) = there.next() else {
         let names = schema.fields().iter().map(|field| field.name().as_str());
         let nearest = closest(name, names);
-        let nearest = nearest
-            .map(|n| format!("; nearest is `{n}`"))
-            .unwrap_or_default();
-        return Some(format!(
-            "column `{name}`: contract says {says}, table has none{nearest}"
-        ));
+        let nearest = nearest.map(|n| format!("; nearest is `{n}`")).unwrap_or_default();
+        return Some(format!("column `{name}`: contract says {says}, table has none{nearest}"));
     };
     if there.next().is_some() {
         return Some(format!("column `{name}`: occurs more than once"));
@@ -145,12 +137,7 @@ mod tests {
     fn layouts_fit() {
         let dictionary =
             DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::LargeUtf8));
-        for has in [
-            DataType::Utf8,
-            DataType::Utf8View,
-            DataType::LargeUtf8,
-            dictionary,
-        ] {
+        for has in [DataType::Utf8, DataType::Utf8View, DataType::LargeUtf8, dictionary] {
             assert_eq!(fit(&has, &DataType::Utf8), Fit::Same, "{has}");
         }
     }

@@ -62,11 +62,7 @@ fn csv(
 ) -> Result<Arc<dyn TableProvider>, Vec<String>> {
     let one = |problem: SourceProblem| vec![problem.to_string()];
     let common = source.common_schema().map_err(one)?;
-    let declared = if header {
-        typed(contract, &common)
-    } else {
-        by_position(contract, &common)?
-    };
+    let declared = if header { typed(contract, &common) } else { by_position(contract, &common)? };
     let found = differences(contract, &declared, Origin::File);
     if !found.is_empty() {
         return Err(found);
@@ -92,9 +88,7 @@ fn typed(contract: &TableContract, header: &Schema) -> SchemaRef {
         Some(column) => Field::new(field.name(), column.data_type.clone(), true),
         None => field.as_ref().clone(),
     };
-    Arc::new(Schema::new(
-        header.fields().iter().map(typed).collect::<Vec<_>>(),
-    ))
+    Arc::new(Schema::new(header.fields().iter().map(typed).collect::<Vec<_>>()))
 }
 
 fn by_position(contract: &TableContract, found: &Schema) -> Result<SchemaRef, Vec<String>> {
@@ -102,8 +96,6 @@ fn by_position(contract: &TableContract, found: &Schema) -> Result<SchemaRef, Ve
     if has == says {
         Ok(arrow_schema(contract))
     } else {
-        Err(vec![format!(
-            "contract has {says} columns, file without header has {has}"
-        )])
+        Err(vec![format!("contract has {says} columns, file without header has {has}")])
     }
 }

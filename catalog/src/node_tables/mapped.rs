@@ -31,10 +31,7 @@ enum MappingProblem {
     #[error("mapping reads `{name}`, for which there is no `[sources.{name}]`{nearest}")]
     NoSource { name: String, nearest: Nearest },
     #[error("source `{name}`: {problem}")]
-    Source {
-        name: String,
-        problem: SourceProblem,
-    },
+    Source { name: String, problem: SourceProblem },
     #[error("mapping cannot be planned; the node's log says why")]
     Plan(#[from] DataFusionError),
     #[error("{}", .0.join("; "))]
@@ -92,15 +89,11 @@ fn source_names<'a>(
 ) -> Result<Vec<(&'a str, &'a SourceConfig)>, MappingProblem> {
     let state = context.state();
     let dialect = state.config_options().sql_parser.dialect;
-    let statement = state
-        .sql_to_statement(sql, &dialect)
-        .map_err(MappingProblem::Parse)?;
+    let statement = state.sql_to_statement(sql, &dialect).map_err(MappingProblem::Parse)?;
     if !is_query(&statement) {
         return Err(MappingProblem::NotAQuery);
     }
-    let references = state
-        .resolve_table_references(&statement)
-        .map_err(MappingProblem::Parse)?;
+    let references = state.resolve_table_references(&statement).map_err(MappingProblem::Parse)?;
     let find = |name: String| match sources.get_key_value(&name) {
         Some((name, config)) => Ok((name.as_str(), config)),
         None => {
@@ -108,10 +101,7 @@ fn source_names<'a>(
             Err(MappingProblem::NoSource { name, nearest })
         }
     };
-    references
-        .iter()
-        .map(|reference| find(reference.to_string()))
-        .collect()
+    references.iter().map(|reference| find(reference.to_string())).collect()
 }
 
 fn is_query(statement: &Statement) -> bool {
@@ -126,10 +116,7 @@ async fn plan_table(
 ) -> Result<(Arc<dyn TableProvider>, String), MappingProblem> {
     let mut opened = BTreeMap::new();
     for (name, source) in sources {
-        let in_source = |problem| MappingProblem::Source {
-            name: name.to_owned(),
-            problem,
-        };
+        let in_source = |problem| MappingProblem::Source { name: name.to_owned(), problem };
         let source = source.map_err(in_source)?;
         let schema = source.common_schema().map_err(in_source)?;
         let table = listing_table(&source, schema, &context.state()).map_err(in_source)?;
@@ -143,22 +130,15 @@ async fn plan_table(
     }
     let table = Arc::new(ContractTable::try_new(plan, visible_schema(contract))?);
     table.scan(&context.state(), None, &[], None).await?;
-    Ok((
-        table,
-        epoch(opened.iter().map(|(name, source)| (*name, source))),
-    ))
+    Ok((table, epoch(opened.iter().map(|(name, source)| (*name, source)))))
 }
 
 /// The query's plan with its final types, before any optimisation.
 async fn analysed(context: &SessionContext, sql: &str) -> Result<LogicalPlan, DataFusionError> {
     let state = context.state();
     let plan = state.create_logical_plan(sql).await?;
-    let queries_only = SQLOptions::new()
-        .with_allow_ddl(false)
-        .with_allow_dml(false)
-        .with_allow_statements(false);
+    let queries_only =
+        SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
     queries_only.verify_plan(&plan)?;
-    state
-        .analyzer()
-        .execute_and_check(plan, state.config_options(), |_, _| {})
+    state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {})
 }

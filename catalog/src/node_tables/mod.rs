@@ -79,10 +79,7 @@ impl NodeTables {
             let Some(contract) = contracts.get(name) else {
                 let known = contracts.iter().map(|contract| contract.name.as_str());
                 let nearest = Nearest::find(name, known);
-                return Err(CatalogError::NoContract {
-                    name: name.clone(),
-                    nearest,
-                });
+                return Err(CatalogError::NoContract { name: name.clone(), nearest });
             };
             let opened = match table {
                 TableConfig::Files(files) => {
@@ -114,17 +111,12 @@ impl NodeTables {
 
     /// All configured tables, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &TableState)> {
-        self.entries
-            .iter()
-            .map(|(name, entry)| (name.as_str(), &entry.state))
+        self.entries.iter().map(|(name, entry)| (name.as_str(), &entry.state))
     }
 
     /// What this node tells a coordinator about itself.
     pub fn describe(&self, config: &ServerConfig) -> NodeDescription {
-        let tables = self
-            .entries
-            .iter()
-            .map(|(name, entry)| entry.describe(name, config));
+        let tables = self.entries.iter().map(|(name, entry)| entry.describe(name, config));
         NodeDescription {
             organisation: config.organisation.clone().unwrap_or_default(),
             name: config.name.clone(),
@@ -137,10 +129,7 @@ impl NodeTables {
         let entry = Entry {
             state,
             contract_version: contract.version,
-            contract_fingerprint: contracts
-                .fingerprint(&contract.name)
-                .unwrap_or_default()
-                .into(),
+            contract_fingerprint: contracts.fingerprint(&contract.name).unwrap_or_default().into(),
         };
         self.entries.insert(contract.name.clone(), entry);
     }
@@ -169,18 +158,10 @@ fn table_state(contract: &Arc<TableContract>, opened: Opened) -> TableState {
     match opened {
         Ok((provider, epoch)) => {
             let contract = Arc::clone(contract);
-            TableState::Conforming(NodeTable {
-                contract,
-                provider,
-                epoch,
-            })
+            TableState::Conforming(NodeTable { contract, provider, epoch })
         }
         Err(differences) => {
-            tracing::warn!(
-                table = contract.name,
-                ?differences,
-                "table departs from its contract"
-            );
+            tracing::warn!(table = contract.name, ?differences, "table departs from its contract");
             TableState::Drifted { differences }
         }
     }

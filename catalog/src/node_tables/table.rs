@@ -32,9 +32,8 @@ impl ContractTable {
             .fields()
             .iter()
             .map(|field| {
-                let (qualifier, found) = plan
-                    .schema()
-                    .qualified_field_with_unqualified_name(field.name())?;
+                let (qualifier, found) =
+                    plan.schema().qualified_field_with_unqualified_name(field.name())?;
                 let column = Expr::Column(Column::from((qualifier, found)));
                 let column = if found.data_type() == field.data_type() {
                     column
@@ -45,10 +44,7 @@ impl ContractTable {
             })
             .collect::<Result<_>>()?;
         let plan = LogicalPlanBuilder::from(plan).project(columns)?.build()?;
-        Ok(Self {
-            rows: ViewTable::new(plan, None),
-            schema,
-        })
+        Ok(Self { rows: ViewTable::new(plan, None), schema })
     }
 }
 

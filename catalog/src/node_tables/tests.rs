@@ -40,9 +40,7 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        Self {
-            folder: tempfile::tempdir().unwrap(),
-        }
+        Self { folder: tempfile::tempdir().unwrap() }
     }
 
     fn file(self, name: &str, content: &str) -> Self {
@@ -81,13 +79,7 @@ impl World {
         context.register_table("pathway", table.provider).unwrap();
         let batches = context.sql(sql).await.unwrap().collect().await.unwrap();
         for batch in &batches {
-            assert!(
-                !batch
-                    .schema()
-                    .fields()
-                    .iter()
-                    .any(|f| f.data_type() == &DataType::Utf8View)
-            );
+            assert!(!batch.schema().fields().iter().any(|f| f.data_type() == &DataType::Utf8View));
         }
         pretty_format_batches(&batches).unwrap().to_string()
     }
@@ -146,24 +138,12 @@ async fn parquet_by_file_glob_and_folder() {
         .parquet("data/sub/b.parquet", large)
         .file("data/_SUCCESS", "");
     for path in ["data", "data/"] {
-        assert_eq!(
-            world
-                .query(&format!("[tables.pathway]\npath = \"{path}\""), SUM)
-                .await,
-            SUM_21
-        );
+        assert_eq!(world.query(&format!("[tables.pathway]\npath = \"{path}\""), SUM).await, SUM_21);
     }
     let glob = "[tables.pathway]\npath = \"data/*.parquet\"";
-    assert!(
-        world
-            .query(glob, "SELECT weeks FROM pathway")
-            .await
-            .contains("| 3     |")
-    );
+    assert!(world.query(glob, "SELECT weeks FROM pathway").await.contains("| 3     |"));
     let file = "[tables.pathway]\npath = \"data/sub/b.parquet\"";
-    let all = world
-        .query(file, "SELECT * FROM pathway WHERE person = 'b'")
-        .await;
+    let all = world.query(file, "SELECT * FROM pathway WHERE person = 'b'").await;
     assert_eq!(
         all,
         "+--------+-------+\n| person | weeks |\n+--------+-------+\n| b      | 18    |\n+--------+-------+"
@@ -174,12 +154,7 @@ async fn parquet_by_file_glob_and_folder() {
 async fn file_names_are_taken_literally() {
     let world = World::new().parquet("da ta/[a]%41?.parquet", good("a", 3));
     let table = "[tables.pathway]\npath = \"da ta/[a]%41?.parquet\"";
-    assert!(
-        world
-            .query(table, "SELECT person FROM pathway")
-            .await
-            .contains("| a      |")
-    );
+    assert!(world.query(table, "SELECT person FROM pathway").await.contains("| a      |"));
 }
 
 #[tokio::test]
@@ -188,31 +163,18 @@ async fn filters_reach_the_parquet_scan() {
     let direct = "[tables.pathway]\npath = \"a.parquet\"";
     let mapped = "[sources.a]\npath = \"a.parquet\"\n[tables.pathway]\nsql = \"SELECT * FROM a\"";
     for tables in [direct, mapped] {
-        let plan = world
-            .query(tables, "EXPLAIN SELECT person FROM pathway WHERE weeks = 3")
-            .await;
+        let plan = world.query(tables, "EXPLAIN SELECT person FROM pathway WHERE weeks = 3").await;
         assert!(plan.contains("predicate=weeks@"), "{plan}");
-        assert!(
-            !plan.contains("secret") && !plan.contains("extra"),
-            "{plan}"
-        );
+        assert!(!plan.contains("secret") && !plan.contains("extra"), "{plan}");
     }
 }
 
 #[tokio::test]
 async fn csv_in_any_column_order() {
     let world = World::new()
-        .file(
-            "a.csv",
-            "weeks,other,secret,person\n3,x,s,007\n18,\"y\nz\",s,\n",
-        )
+        .file("a.csv", "weeks,other,secret,person\n3,x,s,007\n18,\"y\nz\",s,\n")
         .file("b.csv", "007;s;3\n008;s;18\n");
-    let header = world
-        .query(
-            "[tables.pathway]\npath = \"a.csv\"",
-            "SELECT * FROM pathway",
-        )
-        .await;
+    let header = world.query("[tables.pathway]\npath = \"a.csv\"", "SELECT * FROM pathway").await;
     assert!(
         header.contains("| 007    | 3     |") && header.contains("|        | 18    |"),
         "{header}"
@@ -223,9 +185,7 @@ async fn csv_in_any_column_order() {
 
 #[tokio::test]
 async fn mapping_casts_and_renames() {
-    let world = World::new()
-        .file("x/a.csv", SOURCE_CSV)
-        .parquet("p.parquet", good("008", 1));
+    let world = World::new().file("x/a.csv", SOURCE_CSV).parquet("p.parquet", good("008", 1));
     let tables = "[sources.x]\npath = \"x/*.csv\"\n[sources.p]\npath = \"p.parquet\"\n[tables.pathway]\nsql = '''
         SELECT CAST(x.\"Weeks\" AS SMALLINT) AS weeks, nhs AS person, 'none' AS secret, note
         FROM x LEFT JOIN p ON p.person = x.nhs'''";
@@ -256,24 +216,18 @@ async fn drift_is_named_by_column() {
         |sql: &str| format!("[sources.a]\npath = \"a.csv\"\n[tables.pathway]\nsql = '{sql}'");
     assert_eq!(
         world
-            .drift(&mapped(
-                "SELECT \"Weeks\" AS weeks, nhs AS person, nhs AS secret FROM a"
-            ))
+            .drift(&mapped("SELECT \"Weeks\" AS weeks, nhs AS person, nhs AS secret FROM a"))
             .await,
         "column `weeks`: contract says int32, table has utf8 (write CAST(weeks AS INT) in the mapping)"
     );
     assert_eq!(
-        world
-            .drift("[tables.pathway]\npath = \"long.parquet\"")
-            .await,
+        world.drift("[tables.pathway]\npath = \"long.parquet\"").await,
         "column `person`: contract says utf8, table has none; nearest is `Person`\n\
          column `weeks`: contract says int32, file has int64 (read it through a mapping with CAST(weeks AS INT))"
     );
     let narrow = World::new().file("a.csv", "1,2\n");
     assert_eq!(
-        narrow
-            .drift("[tables.pathway]\npath = \"a.csv\"\nheader = false")
-            .await,
+        narrow.drift("[tables.pathway]\npath = \"a.csv\"\nheader = false").await,
         "contract has 3 columns, file without header has 2"
     );
 }
@@ -290,46 +244,22 @@ async fn broken_files_and_mappings_drift_without_paths() {
         )
     };
     let cases = [
-        (
-            "[tables.pathway]\npath = \"gone.parquet\"".to_owned(),
-            "no data file is there",
-        ),
-        (
-            "[tables.pathway]\npath = \"no/*.parquet\"".to_owned(),
-            "no data file is there",
-        ),
+        ("[tables.pathway]\npath = \"gone.parquet\"".to_owned(), "no data file is there"),
+        ("[tables.pathway]\npath = \"no/*.parquet\"".to_owned(), "no data file is there"),
         (
             "[tables.pathway]\npath = \"bad.parquet\"".to_owned(),
             "data file `bad.parquet` is not Parquet",
         ),
-        (
-            "[tables.pathway]\npath = \"empty.csv\"".to_owned(),
-            "data file `empty.csv` is not CSV",
-        ),
-        (
-            mapped("SELECT * FROM gone"),
-            "source `gone`: no data file is there",
-        ),
+        ("[tables.pathway]\npath = \"empty.csv\"".to_owned(), "data file `empty.csv` is not CSV"),
+        (mapped("SELECT * FROM gone"), "source `gone`: no data file is there"),
         (
             mapped("SELECT * FROM b"),
             "mapping reads `b`, for which there is no `[sources.b]`; there are: `a`, `gone`",
         ),
-        (
-            mapped("SELEC 1"),
-            "mapping cannot be parsed; the node's log says why",
-        ),
-        (
-            mapped("SELECT nothing FROM a"),
-            "mapping cannot be planned; the node's log says why",
-        ),
-        (
-            mapped("CREATE TABLE x AS SELECT * FROM a"),
-            "mapping is not a query",
-        ),
-        (
-            mapped("SELECT * INTO x FROM a"),
-            "mapping cannot be planned; the node's log says why",
-        ),
+        (mapped("SELEC 1"), "mapping cannot be parsed; the node's log says why"),
+        (mapped("SELECT nothing FROM a"), "mapping cannot be planned; the node's log says why"),
+        (mapped("CREATE TABLE x AS SELECT * FROM a"), "mapping is not a query"),
+        (mapped("SELECT * INTO x FROM a"), "mapping cannot be planned; the node's log says why"),
     ];
     for (tables, expected) in cases {
         assert_eq!(world.drift(&tables).await, expected);
@@ -340,9 +270,7 @@ async fn broken_files_and_mappings_drift_without_paths() {
 async fn strict_casts_fail_rather_than_yield_null() {
     let world = World::new().file("a.csv", "weeks,person,secret\nmany,1,s\n");
     let tables = world.open("[sources.a]\npath = \"a.csv\"\n[tables.pathway]\nsql = \"SELECT CAST(weeks AS INT) AS weeks, person, secret FROM a\"").await;
-    let Some(TableState::Conforming(table)) = tables.get("pathway") else {
-        panic!("drifted")
-    };
+    let Some(TableState::Conforming(table)) = tables.get("pathway") else { panic!("drifted") };
     let context = context();
     let frame = context.read_table(Arc::clone(&table.provider)).unwrap();
     assert!(frame.collect().await.is_err());
@@ -371,25 +299,17 @@ async fn a_node_describes_itself() {
     let description = tables.describe(&config(text, world.folder.path()));
     assert_eq!(description.organisation, "northmoor");
     let table = description.tables.first().unwrap();
-    assert_eq!(
-        (table.contract_version, table.k, table.conforming),
-        (3, Some(15), false)
-    );
+    assert_eq!((table.contract_version, table.k, table.conforming), (3, Some(15), false));
     assert_eq!(table.differences, ["no data file is there"]);
     let json = serde_json::to_string(&description).unwrap();
-    assert_eq!(
-        serde_json::from_str::<NodeDescription>(&json).unwrap(),
-        description
-    );
+    assert_eq!(serde_json::from_str::<NodeDescription>(&json).unwrap(), description);
 }
 
 #[tokio::test]
 async fn a_table_needs_a_contract() {
     let config = config("[tables.pathways]\npath = \"a.parquet\"", Path::new(""));
     let contracts = Contracts::from_toml("pathway.toml", CONTRACT).unwrap();
-    let error = NodeTables::open(&config, &contracts, &context().state())
-        .await
-        .unwrap_err();
+    let error = NodeTables::open(&config, &contracts, &context().state()).await.unwrap_err();
     assert_eq!(
         error.to_string(),
         "`[tables.pathways]` has no contract of that name; did you mean `pathway`?"

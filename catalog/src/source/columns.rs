@@ -12,9 +12,8 @@ use crate::config::SourceFormat;
 
 /// Reads the schema of one file; a CSV file's columns are text.
 pub(super) fn read(file: &DataFile, format: SourceFormat) -> Result<SchemaRef, SourceProblem> {
-    let opened = File::open(&file.path).map_err(|_| SourceProblem::Unreadable {
-        file: file.relative.clone(),
-    })?;
+    let opened = File::open(&file.path)
+        .map_err(|_| SourceProblem::Unreadable { file: file.relative.clone() })?;
     match format {
         SourceFormat::Parquet => parquet(&opened, &file.relative),
         SourceFormat::Csv { header, delimiter } => csv(opened, &file.relative, header, delimiter),
@@ -25,10 +24,7 @@ fn parquet(opened: &File, relative: &str) -> Result<SchemaRef, SourceProblem> {
     let metadata = ArrowReaderMetadata::load(opened, ArrowReaderOptions::new());
     let metadata = metadata.map_err(|error| {
         tracing::warn!(file = relative, %error, "parquet file cannot be read");
-        SourceProblem::Corrupt {
-            file: relative.to_owned(),
-            format: "Parquet",
-        }
+        SourceProblem::Corrupt { file: relative.to_owned(), format: "Parquet" }
     })?;
     Ok(Arc::clone(metadata.schema()))
 }
@@ -39,30 +35,15 @@ fn csv(
     header: bool,
     delimiter: u8,
 ) -> Result<SchemaRef, SourceProblem> {
-    let corrupt = || SourceProblem::Corrupt {
-        file: relative.to_owned(),
-        format: "CSV",
-    };
-    let format = Format::default()
-        .with_header(header)
-        .with_delimiter(delimiter);
+    let corrupt = || SourceProblem::Corrupt { file: relative.to_owned(), format: "CSV" };
+    let format = Format::default().with_header(header).with_delimiter(delimiter);
     // No record is read: the types would be guesses about the data.
-    let (schema, _) = format
-        .infer_schema(opened, Some(0))
-        .map_err(|_| corrupt())?;
+    let (schema, _) = format.infer_schema(opened, Some(0)).map_err(|_| corrupt())?;
     if schema.fields().is_empty() {
         return Err(corrupt());
     }
     // A byte order mark would otherwise be part of the first column's name.
-    let name = |field: &Arc<Field>| {
-        field
-            .name()
-            .trim_start_matches('\u{feff}')
-            .trim()
-            .to_owned()
-    };
+    let name = |field: &Arc<Field>| field.name().trim_start_matches('\u{feff}').trim().to_owned();
     let text = |field: &Arc<Field>| Field::new(name(field), DataType::Utf8, true);
-    Ok(Arc::new(Schema::new(
-        schema.fields().iter().map(text).collect::<Vec<_>>(),
-    )))
+    Ok(Arc::new(Schema::new(schema.fields().iter().map(text).collect::<Vec<_>>())))
 }

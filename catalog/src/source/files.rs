@@ -38,16 +38,10 @@ pub(crate) fn list(config: &SourceConfig) -> Result<Vec<DataFile>, SourceProblem
         found.push(config.path.clone());
         config.path.parent().unwrap_or(Path::new("")).to_owned()
     };
-    let mut files = found
-        .iter()
-        .map(|path| describe(path, &base))
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut files =
+        found.iter().map(|path| describe(path, &base)).collect::<Result<Vec<_>, _>>()?;
     files.sort_by(|a, b| a.relative.cmp(&b.relative));
-    if files.is_empty() {
-        Err(SourceProblem::Missing)
-    } else {
-        Ok(files)
-    }
+    if files.is_empty() { Err(SourceProblem::Missing) } else { Ok(files) }
 }
 
 fn ending(format: SourceFormat) -> &'static str {
@@ -60,9 +54,7 @@ fn ending(format: SourceFormat) -> &'static str {
 fn describe(path: &Path, base: &Path) -> Result<DataFile, SourceProblem> {
     let relative = path.strip_prefix(base).unwrap_or(Path::new(""));
     let relative = relative.to_string_lossy().into_owned();
-    let unreadable = || SourceProblem::Unreadable {
-        file: relative.clone(),
-    };
+    let unreadable = || SourceProblem::Unreadable { file: relative.clone() };
     let absolute = match fs::canonicalize(path) {
         Ok(absolute) => absolute,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -72,22 +64,13 @@ fn describe(path: &Path, base: &Path) -> Result<DataFile, SourceProblem> {
     };
     let metadata = fs::metadata(&absolute).map_err(|_| unreadable())?;
     let modified = metadata.modified().map_err(|_| unreadable())?;
-    let modified_ns = modified
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_nanos());
-    Ok(DataFile {
-        path: absolute,
-        relative,
-        bytes: metadata.len(),
-        modified_ns,
-    })
+    let modified_ns = modified.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+    Ok(DataFile { path: absolute, relative, bytes: metadata.len(), modified_ns })
 }
 
 fn push(path: PathBuf, found: &mut Vec<PathBuf>) -> Result<(), SourceProblem> {
     if found.len() == FILES_MAX {
-        return Err(SourceProblem::TooMany {
-            files_max: FILES_MAX,
-        });
+        return Err(SourceProblem::TooMany { files_max: FILES_MAX });
     }
     found.push(path);
     Ok(())
@@ -95,13 +78,7 @@ fn push(path: PathBuf, found: &mut Vec<PathBuf>) -> Result<(), SourceProblem> {
 
 /// Entries of a folder, without those whose names begin with `.` or `_`.
 fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>, SourceProblem> {
-    let shown = || {
-        folder
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned()
-    };
+    let shown = || folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let unreadable = |_| SourceProblem::Unreadable { file: shown() };
     let mut entries = Vec::new();
     for entry in fs::read_dir(folder).map_err(unreadable)? {
@@ -121,17 +98,12 @@ fn below(
     found: &mut Vec<PathBuf>,
 ) -> Result<(), SourceProblem> {
     let Some(depth) = depth.checked_sub(1) else {
-        return Err(SourceProblem::TooDeep {
-            depth_max: DEPTH_MAX,
-        });
+        return Err(SourceProblem::TooDeep { depth_max: DEPTH_MAX });
     };
     for (_, path) in entries(folder)? {
         if path.is_dir() {
             below(&path, ending, depth, found)?;
-        } else if path
-            .extension()
-            .is_some_and(|extension| extension == ending)
-        {
+        } else if path.extension().is_some_and(|extension| extension == ending) {
             push(path, found)?;
         }
     }

@@ -35,11 +35,7 @@ fn try_listing_table(
     schema: SchemaRef,
     state: &SessionState,
 ) -> Result<Arc<ListingTable>> {
-    let urls = source
-        .files
-        .iter()
-        .map(|file| url(&file.path))
-        .collect::<Result<Vec<_>>>()?;
+    let urls = source.files.iter().map(|file| url(&file.path)).collect::<Result<Vec<_>>>()?;
     // The files were chosen already, whatever their ending.
     let options = ListingOptions::new(format(source.format, state)).with_file_extension("");
     let config = ListingTableConfig::new_with_multi_paths(urls)

@@ -56,19 +56,12 @@ impl Source {
             .iter()
             .map(|file| columns::read(file, config.format))
             .collect::<Result<_, _>>()?;
-        Ok(Self {
-            format: config.format,
-            files,
-            schemas,
-        })
+        Ok(Self { format: config.format, files, schemas })
     }
 
     /// The one schema of all files, in plain Arrow types and nullable throughout.
     pub(crate) fn common_schema(&self) -> Result<SchemaRef, SourceProblem> {
-        let mut all = self
-            .files
-            .iter()
-            .zip(self.schemas.iter().map(|schema| plain_schema(schema)));
+        let mut all = self.files.iter().zip(self.schemas.iter().map(|schema| plain_schema(schema)));
         let (first_file, first) = all.next().ok_or(SourceProblem::Missing)?;
         for (file, schema) in all {
             if schema != first {

@@ -223,15 +223,17 @@ fn case(
     sql.push_str(" END");
 }
 
+/// `arrow_cast`, because DataFusion leaves a CAST out of a column's name: `count(x)` beside
+/// `count(CAST(x AS DOUBLE))` would be two columns of one name.
 fn cast(sql: &mut String, operand: &Expr, to: &DataType, or_null: bool) {
-    match (sql_type(to), or_null) {
-        (Some(name), _) => {
-            wrapped(sql, if or_null { "TRY_CAST(" } else { "CAST(" }, operand, " AS ");
+    match sql_type(to) {
+        Some(name) if or_null => {
+            wrapped(sql, "TRY_CAST(", operand, " AS ");
             sql.push_str(&name);
             sql.push(')');
         }
         // The proof fails for TRY_CAST to a type SQL cannot spell, and the block is not split.
-        (None, _) => {
+        _ => {
             wrapped(sql, "arrow_cast(", operand, ", ");
             string(sql, &to.to_string());
             sql.push(')');
@@ -243,7 +245,9 @@ fn literal(sql: &mut String, constant: &Literal) {
     match (&constant.data_type.0, &constant.text) {
         (DataType::Null, _) => sql.push_str("NULL"),
         (DataType::Utf8, Some(text)) => string(sql, text),
-        (DataType::Boolean, Some(text)) => sql.push_str(if text == "true" { "TRUE" } else { "FALSE" }),
+        (DataType::Boolean, Some(text)) => {
+            sql.push_str(if text == "true" { "TRUE" } else { "FALSE" })
+        }
         (DataType::Int64, Some(text)) if !text.starts_with('-') => sql.push_str(text),
         (_, Some(_)) => cast_literal(sql, constant),
         (other, None) => match sql_type(other) {

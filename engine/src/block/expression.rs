@@ -30,15 +30,13 @@ impl Names<'_> {
                 .cloned()
                 .ok_or_else(|| NotABlock::new("a column from outside the query block"))
                 .and_then(|expr| match &expr {
-                    Expr::Function { name, .. } if name == OPTIONAL_ORGANISATION => Err(
-                        NotABlock::new("`organisation` of the optional side of an outer join"),
-                    ),
+                    Expr::Function { name, .. } if name == OPTIONAL_ORGANISATION => {
+                        Err(NotABlock::new("`organisation` of the optional side of an outer join"))
+                    }
                     _ => Ok(expr),
                 }),
             DfExpr::Literal(value, _) => literal(value).map(Expr::Literal),
-            DfExpr::BinaryExpr(binary) => {
-                self.binary(&binary.left, binary.op, &binary.right)
-            }
+            DfExpr::BinaryExpr(binary) => self.binary(&binary.left, binary.op, &binary.right),
             DfExpr::Like(like) => self.like(like),
             DfExpr::Not(operand) => Ok(Expr::Not(self.boxed(operand)?)),
             DfExpr::Negative(operand) => Ok(Expr::Negative(self.boxed(operand)?)),
@@ -240,7 +238,8 @@ pub(crate) fn literal(value: &ScalarValue) -> Result<Literal, NotABlock> {
             .and_then(|text| text.try_as_str().flatten().map(str::to_owned))
             .ok_or_else(unusual)?,
     };
-    let back = ScalarValue::Utf8(Some(text.clone())).cast_to(&data_type.0).map_err(|_| unusual())?;
+    let back =
+        ScalarValue::Utf8(Some(text.clone())).cast_to(&data_type.0).map_err(|_| unusual())?;
     let same = back == *value || data_type.0 == DataType::Utf8;
     if same { Ok(Literal { data_type, text: Some(text) }) } else { Err(unusual()) }
 }

@@ -229,8 +229,9 @@ impl<'a> Lowering<'a> {
     }
 
     fn scan(&self, scan: &TableScan) -> Result<Scope, NotABlock> {
-        let target = (self.target)(scan)
-            .ok_or_else(|| NotABlock::new(format!("table `{}`, which is not federated", scan.table_name)))?;
+        let target = (self.target)(scan).ok_or_else(|| {
+            NotABlock::new(format!("table `{}`, which is not federated", scan.table_name))
+        })?;
         if !scan.filters.is_empty() || scan.fetch.is_some() {
             return Err(NotABlock::new("a scan that was already optimised"));
         }

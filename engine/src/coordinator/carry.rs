@@ -112,11 +112,7 @@ fn over_cells(
     }
 }
 
-fn over_one(
-    plan: LogicalPlan,
-    input: LogicalPlan,
-    cells: Cells,
-) -> DfResult<(LogicalPlan, Cells)> {
+fn over_one(plan: LogicalPlan, input: LogicalPlan, cells: Cells) -> DfResult<(LogicalPlan, Cells)> {
     match plan {
         LogicalPlan::Projection(projection) => over_projection(&projection, input, &cells),
         LogicalPlan::Filter(_) | LogicalPlan::Sort(_) | LogicalPlan::Limit(_) => {
@@ -124,7 +120,8 @@ fn over_one(
             Ok((plan, cells))
         }
         LogicalPlan::SubqueryAlias(alias) => {
-            let requalified = |column: &Column| Column::new(Some(alias.alias.clone()), &column.name);
+            let requalified =
+                |column: &Column| Column::new(Some(alias.alias.clone()), &column.name);
             let cells = cells
                 .0
                 .iter()
@@ -148,10 +145,8 @@ fn over_one(
                 .skip(window.input.schema().fields().len())
                 .map(|(qualifier, field)| Column::new(qualifier.cloned(), field.name()))
                 .collect();
-            let window = datafusion::logical_expr::Window::try_new(
-                window.window_expr,
-                Arc::new(input),
-            )?;
+            let window =
+                datafusion::logical_expr::Window::try_new(window.window_expr, Arc::new(input))?;
             marked_partial(LogicalPlan::Window(window), cells, made)
         }
         LogicalPlan::Aggregate(aggregate) => {
@@ -189,7 +184,12 @@ fn not_carried(plan: &LogicalPlan) -> datafusion::error::DataFusionError {
 }
 
 fn visible_columns(plan: &LogicalPlan) -> Vec<DfExpr> {
-    plan.schema().columns().into_iter().filter(|c| !is_companion(&c.name)).map(DfExpr::Column).collect()
+    plan.schema()
+        .columns()
+        .into_iter()
+        .filter(|c| !is_companion(&c.name))
+        .map(DfExpr::Column)
+        .collect()
 }
 
 /// Adds companions that say "computed from what was released; groups may be missing".
@@ -258,9 +258,8 @@ fn computed(
         DfExpr::Alias(alias) => alias.expr.as_ref().clone(),
         other => other.clone(),
     };
-    let status = |code: u8, cell: &Cell| {
-        DfExpr::Column(cell.status.clone()).is_not_distinct_from_code(code)
-    };
+    let status =
+        |code: u8, cell: &Cell| DfExpr::Column(cell.status.clone()).is_not_distinct_from_code(code);
     let any = |code: u8| {
         read.iter().map(|cell| status(code, cell)).reduce(|a, b| a.or(b)).unwrap_or(lit(false))
     };
@@ -312,10 +311,7 @@ fn over_join(join: Join, inputs: Vec<(LogicalPlan, Cells)>) -> DfResult<(Logical
 }
 
 /// Gives every branch of a union the same companions, by position.
-fn over_union(
-    union: &Union,
-    inputs: Vec<(LogicalPlan, Cells)>,
-) -> DfResult<(LogicalPlan, Cells)> {
+fn over_union(union: &Union, inputs: Vec<(LogicalPlan, Cells)>) -> DfResult<(LogicalPlan, Cells)> {
     let width = union.schema.fields().len();
     let mut uncertain = vec![false; width];
     for (input, cells) in &inputs {

@@ -64,7 +64,11 @@ impl FragmentAsk {
 }
 
 /// The text of a block for one node; `None` where the node need not be asked.
-pub(crate) fn text_for(federation: &Federation, block: &Block, organisation: &str) -> Option<String> {
+pub(crate) fn text_for(
+    federation: &Federation,
+    block: &Block,
+    organisation: &str,
+) -> Option<String> {
     if block.from.iter().filter_map(|r| r.only.as_deref()).any(|only| only != organisation) {
         return None;
     }
@@ -102,10 +106,8 @@ pub(crate) async fn gather(
     // Boxed: the compiler cannot prove the unboxed future Send for every lifetime.
     let asked: Vec<_> =
         bundles.into_iter().map(|bundle| ask_node(running, asks, bundle).boxed()).collect();
-    let answers: Vec<Option<NodeAnswer>> = stream::iter(asked)
-        .buffered(FAN_OUT_MAX)
-        .try_collect()
-        .await?;
+    let answers: Vec<Option<NodeAnswer>> =
+        stream::iter(asked).buffered(FAN_OUT_MAX).try_collect().await?;
     let mut gathered: Vec<Vec<(Option<u32>, Vec<RecordBatch>)>> = vec![vec![]; asks.len()];
     for (fragment, k, batches) in answers.into_iter().flatten().flatten() {
         if let Some(parts) = gathered.get_mut(fragment) {
@@ -267,11 +269,7 @@ async fn collect(
 
 fn same_types(expected: &Schema, given: &Schema) -> bool {
     expected.fields().len() == given.fields().len()
-        && expected
-            .fields()
-            .iter()
-            .zip(given.fields())
-            .all(|(a, b)| a.data_type() == b.data_type())
+        && expected.fields().iter().zip(given.fields()).all(|(a, b)| a.data_type() == b.data_type())
 }
 
 /// Adds [`NODES`], [`HIDDEN`] and [`HIDDEN_ALL`] to the batches of a protected fragment.

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions,
+};
 use datafusion::arrow::compute::{cast, nullif};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt8Type};
 use datafusion::common::DFSchema;
@@ -11,7 +13,7 @@ use datafusion::common::DFSchema;
 use super::carry::{Cells, is_companion};
 use crate::error::EngineError;
 
-/// Field metadata that names the visible column a companion belongs to.
+/// Field metadata: position of the visible column a companion belongs to.
 pub const COMPANION_OF: &str = "hedgerow.companion_of";
 /// Field metadata that says which companion it is: `lower`, `upper` or `status`.
 pub const COMPANION: &str = "hedgerow.companion";
@@ -44,25 +46,31 @@ impl Edge {
             let cell = cells.of(&column);
             let position = |column| plan.maybe_index_of_column(column);
             let status = cell.and_then(|cell| position(&cell.status));
-            fields.push(Field::new(field.name(), wire_type(field.data_type()), field.is_nullable()));
+            fields.push(Field::new(
+                field.name(),
+                wire_type(field.data_type()),
+                field.is_nullable(),
+            ));
             columns.push(EdgeColumn { source: index, status });
             if let Some(cell) = cell.filter(|_| companions) {
                 for (what, column) in
                     [("lower", &cell.lower), ("upper", &cell.upper), ("status", &cell.status)]
                 {
                     if let Some(source) = position(column) {
-                        extra.push((field.name().clone(), what, source));
+                        extra.push((columns.len() - 1, field.name().clone(), what, source));
                     }
                 }
             }
         }
-        for (name, what, source) in extra {
+        for (owner, name, what, source) in extra {
             let data_type = wire_type(plan.field(source).data_type());
             let metadata = HashMap::from([
-                (COMPANION_OF.to_owned(), name.clone()),
+                (COMPANION_OF.to_owned(), owner.to_string()),
                 (COMPANION.to_owned(), what.to_owned()),
             ]);
-            fields.push(Field::new(format!("{name}_{what}"), data_type, true).with_metadata(metadata));
+            fields.push(
+                Field::new(format!("{name}_{what}"), data_type, true).with_metadata(metadata),
+            );
             columns.push(EdgeColumn { source, status: None });
         }
         for (field, column) in fields.iter_mut().zip(&columns) {

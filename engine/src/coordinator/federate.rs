@@ -13,7 +13,8 @@ use datafusion::datasource::source_as_provider;
 use datafusion::error::{DataFusionError, Result as DfResult};
 use datafusion::functions_aggregate::expr_fn;
 use datafusion::logical_expr::{
-    Aggregate, Expr as DfExpr, Extension, LogicalPlan, Projection, TableScan, cast, ident, lit, when,
+    Aggregate, Expr as DfExpr, Extension, LogicalPlan, Projection, TableScan, cast, ident, lit,
+    when,
 };
 use hedgerow_policies::{Block, CellBounds, Join, Output, TableContract, cell_bounds};
 
@@ -106,10 +107,8 @@ impl Federate<'_> {
         reason: Option<&NotABlock>,
     ) -> Result<(LogicalPlan, Cells), EngineError> {
         let internal = |e: DataFusionError| EngineError::from_execution(e);
-        let plan = plan
-            .map_subqueries(|subquery| self.subquery(subquery, reason))
-            .map_err(internal)?
-            .data;
+        let plan =
+            plan.map_subqueries(|subquery| self.subquery(subquery, reason)).map_err(internal)?.data;
         let inputs: Vec<LogicalPlan> = plan.inputs().into_iter().cloned().collect();
         let mut rewritten = Vec::with_capacity(inputs.len());
         let mut changed = false;
@@ -134,7 +133,8 @@ impl Federate<'_> {
         let (new, cells) = self.rewrite(plan.clone(), Some(reason.unwrap_or(&here)))?;
         if !cells.is_empty() {
             return Err(EngineError::NotSplit {
-                what: "a subquery over a protected table inside an expression is not split".to_owned(),
+                what: "a subquery over a protected table inside an expression is not split"
+                    .to_owned(),
                 hint: "write the subquery as a CTE or derived table and join it".to_owned(),
             }
             .into());
@@ -361,7 +361,9 @@ impl Merge<'_> {
         }
         if self.ask.protected {
             for (index, merged) in self.merged.iter().enumerate() {
-                let Some((qualifier, field)) = output.iter().nth(keys.len() + index) else { continue };
+                let Some((qualifier, field)) = output.iter().nth(keys.len() + index) else {
+                    continue;
+                };
                 let value = Column::new(qualifier.cloned(), field.name());
                 let [lower, upper, status] = if aggregated {
                     self.companions(index, merged)?
@@ -416,8 +418,11 @@ impl Merge<'_> {
             .otherwise(lit(RELEASED))?;
         let shared = merged.bounds == MergedBounds::SamePeople;
         if shared {
-            status = when(ident("parts").gt(lit(1_i64)).and(own("best").lt(lit(WITHHELD))), lit(PARTIAL))
-                .otherwise(status)?;
+            status = when(
+                ident("parts").gt(lit(1_i64)).and(own("best").lt(lit(WITHHELD))),
+                lit(PARTIAL),
+            )
+            .otherwise(status)?;
         }
         let whole = status.clone().eq(lit(RELEASED));
         let all_bounded = own("bounded").eq(ident("parts"));

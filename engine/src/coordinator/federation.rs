@@ -109,11 +109,7 @@ impl KnownNode {
                 error: None,
                 asked_at,
             }),
-            Err(error) => self.set(NodeState {
-                description: None,
-                error: Some(error),
-                asked_at,
-            }),
+            Err(error) => self.set(NodeState { description: None, error: Some(error), asked_at }),
         }
     }
 
@@ -164,7 +160,8 @@ impl Federation {
     ) -> Result<Self, EngineError> {
         let internal = |e| EngineError::internal("registering contract tables", e);
         let state =
-            state_builder(session_config(1).with_default_catalog_and_schema(CATALOG, SCHEMA)).build();
+            state_builder(session_config(1).with_default_catalog_and_schema(CATALOG, SCHEMA))
+                .build();
         let schema = MemorySchemaProvider::new();
         for contract in contracts.iter() {
             let table = Arc::new(EmptyTable::new(visible_schema(contract)));

@@ -164,7 +164,9 @@ fn apart_error(block: &Block, tables: &[Arc<TableContract>], apart: usize) -> Mi
     );
     if links_people {
         return Misplaced::Never(EngineError::NotSplit {
-            what: format!("joining `{name}` on a federation-wide identifier would link records across organisations"),
+            what: format!(
+                "joining `{name}` on a federation-wide identifier would link records across organisations"
+            ),
             hint,
         });
     }

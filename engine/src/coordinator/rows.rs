@@ -156,11 +156,12 @@ impl TableProvider for FederatedTable {
             Some(indices) if indices.is_empty() => vec![Expr::Literal(Literal::int64(1))],
             Some(indices) => indices.iter().filter_map(|i| all.get(*i).cloned()).collect(),
         };
-        let (block, output) = self
-            .block(columns, filters, limit.map(|n| n as u64))
-            .map_err(|not| EngineError::NotSplit {
-                what: not.what,
-                hint: "write the condition in a simpler way".to_owned(),
+        let (block, output) =
+            self.block(columns, filters, limit.map(|n| n as u64)).map_err(|not| {
+                EngineError::NotSplit {
+                    what: not.what,
+                    hint: "write the condition in a simpler way".to_owned(),
+                }
             })?;
         let placement =
             if self.contract.reference { Placement::AnyNode } else { Placement::EachNode };
@@ -188,7 +189,11 @@ fn participants(running: &Running, ask: &FragmentAsk) -> Result<Vec<(usize, Stri
             continue;
         };
         match node.standing(&tables, &running.federation.contracts) {
-            Standing::Serves => parts.push((index, text)),
+            Standing::Serves => {
+                // Until its rows are read: a LIMIT may be met before that.
+                running.coverage.note(NodeCoverage::new(organisation, NodeOutcome::NotNeeded));
+                parts.push((index, text));
+            }
             Standing::Absent => continue,
             Standing::Drifted(difference) => {
                 running.coverage.notice(format!(
@@ -267,9 +272,10 @@ impl ExecutionPlan for RowsExec {
             return Ok(Box::pin(RecordBatchStreamAdapter::new(schema, nothing)));
         };
         let streamed = Arc::clone(&schema);
-        let rows = futures::stream::once(async move { ask_rows(running, node, text, streamed).await })
-            .try_flatten()
-            .map_err(|error: EngineError| error.into());
+        let rows =
+            futures::stream::once(async move { ask_rows(running, node, text, streamed).await })
+                .try_flatten()
+                .map_err(|error: EngineError| error.into());
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
     }
 }

@@ -124,9 +124,8 @@ impl CoverageLog {
                 Some(known) => merge(known, node),
             }
             let order = &log.order;
-            let place = |node: &NodeCoverage| {
-                order.iter().position(|known| *known == node.organisation)
-            };
+            let place =
+                |node: &NodeCoverage| order.iter().position(|known| *known == node.organisation);
             log.coverage.nodes.sort_by_key(place);
         });
     }

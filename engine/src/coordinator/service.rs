@@ -8,10 +8,10 @@ use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::CatalogProvider;
 use datafusion::common::Column;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::physical_plan::memory::MemoryStream;
 use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::logical_expr::{Expr as DfExpr, LogicalPlan, Sort, SortExpr};
 use datafusion::physical_plan::execute_stream;
+use datafusion::physical_plan::memory::MemoryStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, Set, Statement as SqlStatement, Value};
@@ -33,6 +33,7 @@ use crate::block::fold_constants;
 use crate::channel::NodeChannel;
 use crate::dialect::{session_config, state_builder};
 use crate::error::EngineError;
+use crate::memory::task_context;
 use crate::parse::{nearest, parse_statement, resolve, statement_kind};
 
 /// Plans statements across a federation and merges what its nodes release.
@@ -58,7 +59,10 @@ enum Kind {
     /// Known at the coordinator: EXPLAIN.
     Ready(RecordBatch),
     /// `SET hedgerow.option = 'value'`.
-    Set { option: String, value: String },
+    Set {
+        option: String,
+        value: String,
+    },
     Query(Arc<PlannedQuery>),
 }
 
@@ -263,11 +267,20 @@ impl Coordinator {
             .create_physical_plan(&query.plan, &state)
             .await
             .map_err(EngineError::from_execution)?;
-        let rows = execute_stream(physical, state.task_ctx()).map_err(EngineError::from_execution)?;
+        let rows = task_context(&state, self.limits.memory_bytes_max_per_query)
+            .and_then(|context| execute_stream(physical, context))
+            .map_err(EngineError::from_execution)?;
         let schema = query.edge.schema();
         let query = Arc::clone(query);
+        let maximum = self.limits.answer_rows_max as u64;
+        let mut sent = 0;
         let rows = rows.map(move |batch| {
             let batch = batch.map_err(EngineError::from_execution)?;
+            sent += batch.num_rows() as u64;
+            if sent > maximum {
+                let limit = "answer_rows_max";
+                return Err(EngineError::Limit { limit, value: sent, maximum }.into());
+            }
             Ok(query.edge.apply(&batch)?)
         });
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
@@ -351,18 +364,15 @@ fn read_only(statement: &Statement) -> Result<(), EngineError> {
         Statement::Explain(explained) => return read_only(&explained.statement),
         _ => false,
     };
-    if allowed {
-        Ok(())
-    } else {
-        Err(EngineError::ReadOnly { what: statement_kind(statement) })
-    }
+    if allowed { Ok(()) } else { Err(EngineError::ReadOnly { what: statement_kind(statement) }) }
 }
 
 fn set_option(set: &Set) -> Result<Kind, EngineError> {
     let unknown = || EngineError::Invalid {
-        message: "write SET hedgerow.on_unavailable = 'exclude' (or 'fail'); no other settings can \
+        message:
+            "write SET hedgerow.on_unavailable = 'exclude' (or 'fail'); no other settings can \
                   be changed"
-            .to_owned(),
+                .to_owned(),
     };
     let Set::SingleAssignment { variable, values, .. } = set else { return Err(unknown()) };
     let name = variable.to_string().to_lowercase();

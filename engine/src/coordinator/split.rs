@@ -172,7 +172,8 @@ impl Parts {
         input: &DFSchema,
     ) -> Result<Merged, NotABlock> {
         let (data_types, returns) = types(call, input)?;
-        let ([argument], [data_type]) = (measure.arguments.as_slice(), data_types.as_slice()) else {
+        let ([argument], [data_type]) = (measure.arguments.as_slice(), data_types.as_slice())
+        else {
             return Err(NotABlock::new("a variance of several arguments"));
         };
         let x = double(argument, data_type);
@@ -216,7 +217,11 @@ impl Parts {
     }
 }
 
-fn merged(merge: &Arc<datafusion::logical_expr::AggregateUDF>, state: Vec<DfExpr>, part: usize) -> Merged {
+fn merged(
+    merge: &Arc<datafusion::logical_expr::AggregateUDF>,
+    state: Vec<DfExpr>,
+    part: usize,
+) -> Merged {
     Merged { value: merge.call(state), part, bounds: MergedBounds::Unknown }
 }
 

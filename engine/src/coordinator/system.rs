@@ -54,9 +54,11 @@ fn nodes(federation: &Federation) -> Result<RecordBatch> {
         ("name", text(described.iter().map(|d| d.as_ref().and_then(|d| d.name.clone())))),
         (
             "state",
-            text(described.iter().map(|d| {
-                Some(if d.is_some() { "up" } else { "unreachable" }.to_owned())
-            })),
+            text(
+                described
+                    .iter()
+                    .map(|d| Some(if d.is_some() { "up" } else { "unreachable" }.to_owned())),
+            ),
         ),
         ("version", text(described.iter().map(|d| d.as_ref().map(|d| d.version.clone())))),
         (
@@ -91,9 +93,11 @@ fn tables(federation: &Federation) -> Result<RecordBatch> {
         ("table_name", text(contracts.iter().map(|c| Some(c.name.clone())))),
         (
             "protection",
-            text(contracts.iter().map(|c| {
-                Some(if c.is_protected() { "protected" } else { "open" }.to_owned())
-            })),
+            text(
+                contracts
+                    .iter()
+                    .map(|c| Some(if c.is_protected() { "protected" } else { "open" }.to_owned())),
+            ),
         ),
         (
             "reference",
@@ -120,11 +124,8 @@ fn columns(federation: &Federation) -> Result<RecordBatch> {
             let roles = column.map_or_else(
                 || "dimension".to_owned(),
                 |c| {
-                    let roles: Vec<String> = c
-                        .roles
-                        .iter()
-                        .map(|role| format!("{role:?}").to_lowercase())
-                        .collect();
+                    let roles: Vec<String> =
+                        c.roles.iter().map(|role| format!("{role:?}").to_lowercase()).collect();
                     roles.join(", ")
                 },
             );

@@ -63,7 +63,10 @@ impl Node {
     /// # Errors
     /// When the configuration names no organisation or the policy is not valid. Tables that depart
     /// from their contract do not stop the node: it says so in its description.
-    pub async fn open(config: &ServerConfig, contracts: Contracts) -> Result<Arc<Self>, EngineError> {
+    pub async fn open(
+        config: &ServerConfig,
+        contracts: Contracts,
+    ) -> Result<Arc<Self>, EngineError> {
         let organisation = config.organisation.clone().ok_or_else(|| EngineError::Invalid {
             message: "a node needs `organisation = \"…\"` in its configuration".to_owned(),
         })?;
@@ -99,7 +102,9 @@ impl Node {
             tables,
             policy,
             state,
-            executor: Arc::new(EmbeddedExecutor),
+            executor: Arc::new(EmbeddedExecutor {
+                memory_bytes_max: config.limits.memory_bytes_max_per_query,
+            }),
             ledger: Ledger::new(config.ledger.as_ref().map(|l| l.file.as_path())),
             statement_bytes_max: config.limits.statement_bytes_max,
             started: format!("{:016x}", rand_start()),
@@ -165,10 +170,11 @@ impl Node {
     async fn judge_fragment(&self, text: &str) -> Result<Judged, EngineError> {
         let plan = resolve(&self.state, parse_query(text, self.statement_bytes_max)?).await?;
         let target = |scan: &TableScan| self.target(scan);
-        let block = Lowering::new(&target).fragment(&plan).map_err(|not| EngineError::NotSplit {
-            what: format!("a node does not take {}", not.what),
-            hint: "send fragments as a coordinator writes them".to_owned(),
-        })?;
+        let block =
+            Lowering::new(&target).fragment(&plan).map_err(|not| EngineError::NotSplit {
+                what: format!("a node does not take {}", not.what),
+                hint: "send fragments as a coordinator writes them".to_owned(),
+            })?;
         let admission = admit(&block, &|name| self.contract(name), &self.policy)?;
         // What runs is what was judged: the node writes the text anew and reads it back.
         let judged = match &admission {
@@ -204,11 +210,8 @@ impl Node {
         admission: &Admission,
         plan: &LogicalPlan,
     ) -> Result<Executed<SendableRecordBatchStream>, EngineError> {
-        let stream = self
-            .executor
-            .execute(plan, &self.state)
-            .await
-            .map_err(EngineError::from_execution)?;
+        let stream =
+            self.executor.execute(plan, &self.state).await.map_err(EngineError::from_execution)?;
         match admission {
             Admission::Open => Ok(Executed::Stream(stream)),
             Admission::Protected { .. } => {
@@ -219,7 +222,12 @@ impl Node {
         }
     }
 
-    fn header(&self, request: &BundleRequest, judged: &[Judged], release_id: String) -> ReplyHeader {
+    fn header(
+        &self,
+        request: &BundleRequest,
+        judged: &[Judged],
+        release_id: String,
+    ) -> ReplyHeader {
         let fragments = judged
             .iter()
             .map(|j| FragmentHeader {

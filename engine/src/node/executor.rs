@@ -1,12 +1,12 @@
 //! How a node runs an admitted fragment: the trait, and DataFusion inside this process.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
+
+use crate::memory::task_context;
 
 /// Runs a resolved, judged plan over the organisation's own tables.
 #[async_trait]
@@ -23,8 +23,11 @@ pub trait FragmentExecutor: Send + Sync + std::fmt::Debug {
 }
 
 /// DataFusion in the node's own process.
-#[derive(Debug, Default)]
-pub struct EmbeddedExecutor;
+#[derive(Debug)]
+pub struct EmbeddedExecutor {
+    /// Working memory one fragment may use.
+    pub memory_bytes_max: usize,
+}
 
 #[async_trait]
 impl FragmentExecutor for EmbeddedExecutor {
@@ -34,6 +37,6 @@ impl FragmentExecutor for EmbeddedExecutor {
         state: &SessionState,
     ) -> Result<SendableRecordBatchStream> {
         let physical = state.create_physical_plan(plan).await?;
-        execute_stream(Arc::clone(&physical), state.task_ctx())
+        execute_stream(physical, task_context(state, self.memory_bytes_max)?)
     }
 }

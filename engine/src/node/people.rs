@@ -55,7 +55,11 @@ impl AggregateUDFImpl for People {
 
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
         let item = Arc::new(Field::new_list_field(DataType::UInt64, false));
-        Ok(vec![Arc::new(Field::new(format!("{}[hashes]", args.name), DataType::List(item), false))])
+        Ok(vec![Arc::new(Field::new(
+            format!("{}[hashes]", args.name),
+            DataType::List(item),
+            false,
+        ))])
     }
 
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
