@@ -6,6 +6,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use hedgerow_catalog::{CatalogError, Contracts, FederationConfig, ServerConfig};
 use hedgerow_engine::{Coordinator, EngineError, InProcessChannel, Node, NodeChannel};
@@ -96,7 +97,7 @@ pub async fn run_on(
         false => None,
     };
     let channels = channels(config, node.as_ref())?;
-    let coordinator = Coordinator::connect(contracts, channels, config.limits.clone())
+    let coordinator = Coordinator::connect(contracts, channels, config.limits)
         .await
         .map_err(ServeError::Coordinator)?;
     let name = config.organisation.clone().or_else(|| config.name.clone());
@@ -106,7 +107,7 @@ pub async fn run_on(
         users: Arc::new(users),
         coordinator,
         node,
-        limits: config.limits.clone(),
+        limits: config.limits,
         name: name.unwrap_or_else(|| "hedgerow".to_owned()),
     };
     Ok(parts.start().await?)
@@ -138,7 +139,8 @@ fn remote_channels(
     let others = federation.nodes.iter().filter(|node| Some(node.organisation.as_str()) != own);
     let channel = |organisation: &str, url: &str| {
         let credentials = Credentials { user: federation.user.clone(), password: password.clone() };
-        FlightNodeChannel::new(organisation, url, &tls, credentials, &config.limits)
+        let patience = Duration::from_millis(federation.connect_timeout_ms);
+        FlightNodeChannel::new(organisation, url, &tls, credentials, patience, &config.limits)
     };
     others
         .map(|node| {

@@ -36,6 +36,10 @@ pub mod sqlstate {
     pub const INTERNAL: &str = "XX000";
 }
 
+/// Limits that are keys of a server's configuration.
+const CONFIGURED_LIMITS: [&str; 4] =
+    ["statement_bytes_max", "answer_rows_max", "queries_max", "message_bytes_max"];
+
 /// An error as it crosses a trust boundary: no data value, no cause.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WireError {
@@ -196,12 +200,11 @@ impl EngineError {
                 (None, nearest.as_ref().map(|name| format!("did you mean `{name}`?")))
             }
             Self::NotSplit { hint, .. } => (None, Some(hint.clone())),
-            Self::Limit { limit, .. } => (
+            Self::Limit { limit, .. } if CONFIGURED_LIMITS.contains(limit) => (
                 None,
-                Some(format!(
-                    "ask for less, or raise `limits.{limit}` in the server's configuration"
-                )),
+                Some(format!("ask for less, or raise `limits.{limit}` in the server's configuration")),
             ),
+            Self::Limit { .. } => (None, Some("ask for less".to_owned())),
             Self::ReadOnly { .. } => (None, Some("write a SELECT".to_owned())),
             Self::Memory => (None, Some("group by fewer values, or ask for fewer rows".to_owned())),
             _ => (None, None),

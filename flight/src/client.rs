@@ -16,7 +16,7 @@ use prost::bytes::Bytes;
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Status};
 
-use crate::connect::{Credentials, Remote, explain};
+use crate::connect::{CONNECT_MAX, Credentials, Remote, explain};
 use crate::service::COMPANIONS_HEADER;
 use crate::status::wire_error;
 use crate::tls::ClientTls;
@@ -62,7 +62,7 @@ impl SqlClient {
         tls: &ClientTls,
         credentials: Credentials,
     ) -> Result<Self, WireError> {
-        let remote = Remote::new(url, tls, credentials, MESSAGE_BYTES_MAX)
+        let remote = Remote::new(url, tls, credentials, CONNECT_MAX, MESSAGE_BYTES_MAX)
             .map_err(|error| setup_error(&error))?;
         let client = Self { remote, url: url.to_owned() };
         client.remote.login().await.map_err(|status| client.explain(&status))?;

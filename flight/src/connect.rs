@@ -22,7 +22,7 @@ use crate::status::{from_status, is_unreachable, wire_error};
 use crate::tls::{ClientTls, client_tls, install_crypto_provider};
 
 /// Longest wait for a connection.
-const CONNECT_MAX: Duration = Duration::from_secs(5);
+pub(crate) const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// Longest wait for a login.
 const LOGIN_MAX: Duration = Duration::from_secs(30);
 /// Time between signs of life on an open connection.
@@ -71,6 +71,7 @@ impl Remote {
         url: &str,
         tls: &ClientTls,
         credentials: Credentials,
+        connect_timeout: Duration,
         message_bytes_max: usize,
     ) -> Result<Self, TransportError> {
         install_crypto_provider();
@@ -82,7 +83,7 @@ impl Remote {
             .map_err(|_| bad_url())?
             .tls_config(client_tls(tls)?)
             .map_err(TransportError::Tls)?
-            .connect_timeout(CONNECT_MAX)
+            .connect_timeout(connect_timeout)
             .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
             .keep_alive_timeout(KEEPALIVE_MAX)
             .keep_alive_while_idle(true)

@@ -39,9 +39,11 @@ impl FlightNodeChannel {
         url: &str,
         tls: &ClientTls,
         credentials: Credentials,
+        connect_timeout: Duration,
         limits: &Limits,
     ) -> Result<Self, TransportError> {
-        let remote = Remote::new(url, tls, credentials, limits.message_bytes_max)?;
+        let remote =
+            Remote::new(url, tls, credentials, connect_timeout, limits.message_bytes_max)?;
         Ok(Self { organisation: organisation.into(), remote })
     }
 

@@ -207,22 +207,18 @@ impl Question<'_> {
         let mut linked = BTreeSet::from([first]);
         let mut many: BTreeSet<usize> = BTreeSet::new();
         let mut waiting: Vec<usize> = protected.collect();
-        while !waiting.is_empty() {
+        loop {
             let before = waiting.len();
-            waiting.retain(|&relation| match self.person_link(relation, &linked) {
-                None => true,
-                Some((own_unique, other, other_unique)) => {
-                    linked.insert(relation);
-                    if !own_unique {
-                        many.insert(relation);
-                        if !other_unique {
-                            many.insert(other);
-                        }
-                    }
-                    false
+            waiting.retain(|&relation| {
+                let links = self.person_links(relation, &linked);
+                if links.is_empty() {
+                    return true;
                 }
+                many.extend(several_rows(&links));
+                linked.insert(relation);
+                false
             });
-            if waiting.len() == before {
+            if waiting.is_empty() || waiting.len() == before {
                 break;
             }
         }
@@ -244,25 +240,23 @@ impl Question<'_> {
         self.check_open_relations(linked)
     }
 
-    /// The equality that links protected `relation` to one already linked: whether its own side is
-    /// unique, the other relation, and whether that side is unique.
-    fn person_link(
-        &self,
-        relation: usize,
-        linked: &BTreeSet<usize>,
-    ) -> Option<(bool, usize, bool)> {
-        self.conjuncts_of(relation).find_map(|conjunct| {
-            let (a, b) = conjunct.column_equality()?;
-            let (own, other) = if a.0 == relation { (a, b) } else { (b, a) };
-            if own.0 != relation || !linked.contains(&other.0) {
-                return None;
-            }
-            let own_contract = self.contracts.get(own.0)?;
-            let other_contract = self.contracts.get(other.0)?;
-            links_people(own_contract, own.1, other_contract, other.1).then(|| {
-                (is_unique(own_contract, own.1), other.0, is_unique(other_contract, other.1))
+    /// The equalities that link protected `relation` to those already linked.
+    fn person_links(&self, relation: usize, linked: &BTreeSet<usize>) -> Vec<PersonLink> {
+        self.conjuncts_of(relation)
+            .filter_map(|conjunct| {
+                let (a, b) = conjunct.column_equality()?;
+                let (own, other) = if a.0 == relation { (a, b) } else { (b, a) };
+                if own.0 != relation || !linked.contains(&other.0) {
+                    return None;
+                }
+                let own_contract = self.contracts.get(own.0)?;
+                let other_contract = self.contracts.get(other.0)?;
+                links_people(own_contract, own.1, other_contract, other.1).then(|| PersonLink {
+                    own: (own.0, is_unique(own_contract, own.1)),
+                    other: (other.0, is_unique(other_contract, other.1)),
+                })
             })
-        })
+            .collect()
     }
 
     /// Conjuncts that decide how `relation` is joined.
@@ -492,6 +486,22 @@ pub fn cell_bounds(measure: &Measure, contracts: &[Arc<TableContract>]) -> CellB
     let one_row = matches!((protected.next(), protected.next()), (Some(only), None)
         if only.one_row_per_person());
     if measure.distinct || one_row { CellBounds::People } else { CellBounds::Rows }
+}
+
+/// An equality of people between two relations: each with whether its column is unique there.
+struct PersonLink {
+    own: (usize, bool),
+    other: (usize, bool),
+}
+
+/// The relations that may bring several rows to one row of the other side: none of the columns they
+/// are linked by is unique in them.
+fn several_rows(links: &[PersonLink]) -> BTreeSet<usize> {
+    let sides = || links.iter().flat_map(|link| [link.own, link.other]);
+    sides()
+        .map(|(relation, _)| relation)
+        .filter(|relation| !sides().any(|(own, unique)| own == *relation && unique))
+        .collect()
 }
 
 /// The gate's people counts, one per different condition.

@@ -53,8 +53,12 @@ impl CellStatus {
 /// One line of a node's ledger: one cell that left.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LedgerRecord {
+    /// When it left, as RFC 3339 in UTC.
+    pub at: String,
     /// One per bundle.
     pub release_id: String,
+    /// The statement it answered, as the client names it.
+    pub statement_id: String,
     /// Canonical identity of the cell, the same from every coordinator.
     pub cell_id: String,
     /// Data epochs of the tables read, in order of the block's relations.
@@ -101,8 +105,12 @@ pub fn cell_id(
 /// What the records of one fragment have in common.
 #[derive(Debug, Clone)]
 pub struct LedgerContext<'a> {
+    /// When, as RFC 3339 in UTC.
+    pub at: &'a str,
     /// One per bundle.
     pub release_id: &'a str,
+    /// The statement answered.
+    pub statement_id: &'a str,
     /// Contract versions, by relation.
     pub versions: &'a [u32],
     /// Data epochs, by relation.
@@ -139,7 +147,9 @@ pub fn ledger_records(
             let first = table.keys + 4 * index;
             let status = text(first + 3, row).and_then(|code| code.parse().ok()).unwrap_or(2);
             records.push(LedgerRecord {
+                at: context.at.to_owned(),
                 release_id: context.release_id.to_owned(),
+                statement_id: context.statement_id.to_owned(),
                 cell_id: cell_id(block, context.versions, &key_values, &format!("{measure:?}")),
                 epochs: context.epochs.to_vec(),
                 policy_hash: context.policy_hash.to_owned(),

@@ -36,19 +36,8 @@ pub enum CommandError {
     #[error(transparent)]
     Shell(#[from] ShellError),
     /// A required argument is missing or wrong.
-    #[error("{problem}")]
-    Usage {
-        /// What is wrong and what to write.
-        problem: String,
-    },
-    /// The file of a password cannot be read.
-    #[error("cannot read `{}`", path.display())]
-    PasswordFile {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Usage(#[from] UsageError),
     /// There is no connection to the server.
     #[error("cannot connect to `{url}`")]
     Connect {
@@ -63,6 +52,31 @@ pub enum CommandError {
     /// Ctrl-C before there was anything to cancel.
     #[error("interrupted")]
     Interrupted,
+}
+
+/// What is wrong with the arguments, beyond what the command line's own parser sees.
+#[derive(Debug, thiserror::Error)]
+pub enum UsageError {
+    /// Not an address of a server.
+    #[error("`{url}` is no address: write `https://HOST:PORT`; there is no plain text")]
+    Address {
+        /// As written.
+        url: String,
+    },
+    /// Nobody asks.
+    #[error("who asks? give `--user NAME`")]
+    NoUser,
+    /// No password.
+    #[error("no password: give `--password-file FILE` or set HEDGEROW_PASSWORD")]
+    NoPassword,
+    /// The file of a password cannot be read.
+    #[error("cannot read `{}`", path.display())]
+    PasswordFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
 }
 
 impl CommandError {
@@ -99,8 +113,7 @@ impl CommandError {
             | Self::Log(_)
             | Self::Serve(_)
             | Self::Launch(_)
-            | Self::Usage { .. }
-            | Self::PasswordFile { .. } => ExitCode::from(2),
+            | Self::Usage(_) => ExitCode::from(2),
             Self::Connect { .. } => ExitCode::from(3),
             Self::Runtime(_) | Self::Shell(_) | Self::Signal(_) | Self::Interrupted => {
                 ExitCode::from(1)
@@ -123,10 +136,10 @@ mod tests {
 
     #[test]
     fn causes_are_told() {
-        let error = CommandError::PasswordFile {
+        let error = CommandError::from(UsageError::PasswordFile {
             path: PathBuf::from("p"),
             source: io::Error::from(io::ErrorKind::NotFound),
-        };
+        });
         assert_eq!(error.words().unwrap(), "error: cannot read `p`: entity not found");
     }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use tokio::runtime;
 
-pub use error::CommandError;
+pub use error::{CommandError, UsageError};
 
 /// Stack of each worker thread: statements nest.
 const STACK_BYTES: usize = 8 * 1024 * 1024;

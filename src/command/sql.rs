@@ -6,7 +6,7 @@ use clap::Args;
 use hedgerow_catalog::LogFormat;
 use hedgerow_flight::Credentials;
 
-use super::error::CommandError;
+use super::error::{CommandError, UsageError};
 use super::shell::{ShellArguments, Target};
 use crate::log;
 
@@ -41,10 +41,7 @@ impl Sql {
     /// Runs the shell; `Ok(false)` when a statement failed.
     pub(super) async fn run(self) -> Result<bool, CommandError> {
         log::init(LogFormat::Human, "error")?;
-        let user = self
-            .user
-            .or_else(|| std::env::var("USER").ok())
-            .ok_or_else(|| usage("who asks? give `--user NAME`".to_owned()))?;
+        let user = self.user.or_else(|| std::env::var("USER").ok()).ok_or(UsageError::NoUser)?;
         let target = Target {
             url: https(&self.url)?,
             authority: self.authority,
@@ -54,31 +51,23 @@ impl Sql {
     }
 }
 
-fn usage(problem: String) -> CommandError {
-    CommandError::Usage { problem }
-}
-
 /// The address as the client takes it.
-fn https(url: &str) -> Result<String, CommandError> {
+fn https(url: &str) -> Result<String, UsageError> {
     let rest = ["https://", "grpc+tls://"].iter().find_map(|scheme| url.strip_prefix(scheme));
     match rest {
         Some(rest) if !rest.is_empty() => Ok(format!("https://{}", rest.trim_end_matches('/'))),
-        _ => Err(usage(format!(
-            "`{url}` is no address: write `https://HOST:PORT`; there is no plain text"
-        ))),
+        _ => Err(UsageError::Address { url: url.to_owned() }),
     }
 }
 
-fn password(file: Option<PathBuf>) -> Result<String, CommandError> {
+fn password(file: Option<PathBuf>) -> Result<String, UsageError> {
     match file {
         Some(path) => {
             let text = std::fs::read_to_string(&path)
-                .map_err(|source| CommandError::PasswordFile { path, source })?;
+                .map_err(|source| UsageError::PasswordFile { path, source })?;
             Ok(text.lines().next().unwrap_or_default().to_owned())
         }
-        None => std::env::var("HEDGEROW_PASSWORD").map_err(|_| {
-            usage("no password: give `--password-file FILE` or set HEDGEROW_PASSWORD".to_owned())
-        }),
+        None => std::env::var("HEDGEROW_PASSWORD").map_err(|_| UsageError::NoPassword),
     }
 }
 

@@ -44,7 +44,7 @@ fn rows_of(batch: &RecordBatch) -> Vec<Row> {
     let mut columns: Vec<Vec<(Value, Status)>> = vec![];
     for (index, field) in schema.fields().iter().enumerate() {
         if !field.metadata().contains_key(COMPANION_OF) {
-            let statuses = companion(batch, field.name(), "status");
+            let statuses = companion_at(batch, columns.len(), "status");
             let values = values_of(batch.column(index)).into_iter().enumerate();
             let column = values.map(|(row, value)| {
                 let code = statuses.map(|array| array.as_primitive::<UInt8Type>());
@@ -64,16 +64,24 @@ fn rows_of(batch: &RecordBatch) -> Vec<Row> {
         .collect()
 }
 
-/// The `lower`, `upper` or `status` column of the first visible column of a name.
+/// The `lower`, `upper` or `status` column of a visible column.
 pub(crate) fn companion<'a>(
     batch: &'a RecordBatch,
     name: &str,
     what: &str,
 ) -> Option<&'a dyn Array> {
     let schema = batch.schema();
+    let visible = schema.fields().iter().filter(|f| !f.metadata().contains_key(COMPANION_OF));
+    let position = visible.map(|field| field.name()).position(|known| known == name)?;
+    companion_at(batch, position, what)
+}
+
+fn companion_at<'a>(batch: &'a RecordBatch, position: usize, what: &str) -> Option<&'a dyn Array> {
+    let schema = batch.schema();
+    let position = position.to_string();
     let index = schema.fields().iter().position(|field| {
         let metadata = field.metadata();
-        metadata.get(COMPANION_OF).is_some_and(|of| of == name)
+        metadata.get(COMPANION_OF).is_some_and(|of| *of == position)
             && metadata.get(COMPANION).is_some_and(|kind| kind == what)
     });
     index.map(|index| batch.column(index).as_ref())

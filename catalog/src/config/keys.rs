@@ -192,7 +192,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 "milliseconds",
                 Number(STATEMENT_TIMEOUT_MS),
                 None,
-                "Longest run of a statement, unless its session asks for another.",
+                "Longest run of a statement.",
             ),
             key(
                 "message_bytes_max",
@@ -254,7 +254,7 @@ pub(super) const SECTIONS: &[Section] = &[
             "file",
             Required,
             Some("\"ledger.ndjson\""),
-            "File to append to, one JSON object per release.",
+            "File to append to, one JSON object per released cell.",
         )],
     },
     Section {

@@ -10,7 +10,7 @@ use super::keys;
 pub struct Limits {
     /// Longest statement, in bytes.
     pub statement_bytes_max: usize,
-    /// Longest run of a statement unless its session asks for another, in milliseconds.
+    /// Longest run of a statement, in milliseconds.
     pub statement_timeout_ms: u64,
     /// Largest message on the wire, in bytes.
     pub message_bytes_max: usize,

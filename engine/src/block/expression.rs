@@ -147,7 +147,7 @@ impl Names<'_> {
         {
             return Ok(Expr::Literal(folded));
         }
-        Ok(Expr::Cast { operand: Box::new(operand), to: TypeName(plain(to)), or_null })
+        Ok(Expr::Cast { operand: Box::new(operand), to: TypeName(wire_type(to)), or_null })
     }
 
     fn function(&self, function: &ScalarFunction) -> Lowered {
@@ -211,17 +211,19 @@ fn operator(op: Operator) -> Result<BinaryOperator, NotABlock> {
     })
 }
 
-/// View types never cross the wire.
-fn plain(data_type: &DataType) -> DataType {
+/// The one type a value has on the wire: views, large strings and dictionaries never cross it.
+pub(crate) fn wire_type(data_type: &DataType) -> DataType {
     match data_type {
         DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,
+        DataType::BinaryView | DataType::LargeBinary => DataType::Binary,
+        DataType::Dictionary(_, value) => wire_type(value),
         other => other.clone(),
     }
 }
 
 /// The canonical form of a constant: text that casts back to the very same value.
 pub(crate) fn literal(value: &ScalarValue) -> Result<Literal, NotABlock> {
-    let data_type = TypeName(plain(&value.data_type()));
+    let data_type = TypeName(wire_type(&value.data_type()));
     if value.is_null() {
         return Ok(Literal { data_type, text: None });
     }

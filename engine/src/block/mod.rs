@@ -14,6 +14,6 @@ pub(crate) use constant::fold_constants;
 pub(crate) use constant::fold_expr;
 pub use emit::emit;
 pub(crate) use emit::emit_expr;
-pub(crate) use expression::Names;
+pub(crate) use expression::{Names, wire_type};
 pub(crate) use lower::canonical;
 pub use lower::{Lowering, NotABlock, ScanTarget, Scope};

@@ -7,7 +7,7 @@ use datafusion::catalog::{CatalogProvider, SchemaProvider};
 use datafusion::common::Result;
 use datafusion::datasource::TableProvider;
 
-use super::federation::{Federation, KnownNode};
+use super::federation::Federation;
 use super::rows::FederatedTable;
 use super::system;
 
@@ -48,7 +48,7 @@ impl CatalogProvider for FederationCatalog {
                 federation
                     .nodes
                     .iter()
-                    .map(KnownNode::organisation)
+                    .map(|node| node.organisation())
                     .find(|known| *known == organisation)?
                     .to_owned(),
             ),
@@ -72,7 +72,7 @@ impl ContractSchema {
             .nodes
             .iter()
             .find(|node| node.organisation() == only)
-            .and_then(KnownNode::description)
+            .and_then(|node| node.description())
             .is_none_or(|description| description.tables.iter().any(|t| t.name == table))
     }
 }

@@ -15,7 +15,7 @@ use super::running::Running;
 use crate::block::emit;
 use crate::channel::{BUNDLE_VERSION, BundleReply, BundleRequest};
 use crate::coverage::{NodeCoverage, NodeOutcome};
-use crate::error::{EngineError, sqlstate};
+use crate::error::EngineError;
 
 /// One fragment of a statement, as the coordinator wants it asked.
 #[derive(Debug, Clone)]
@@ -150,6 +150,9 @@ fn bundles<'a>(
             bundles.push(NodeBundle { node, fragments });
         }
     }
+    if bundles.is_empty() {
+        running.coverage.notice("no organisation was asked: none meets the conditions");
+    }
     Ok(bundles)
 }
 
@@ -193,12 +196,8 @@ async fn ask_node(
         Ok(answer) => Ok(Some(answer)),
         Err(error) => {
             let wire = error.external();
-            let outcome = if wire.sqlstate == sqlstate::REFUSED {
-                NodeOutcome::Refused
-            } else {
-                NodeOutcome::Unavailable
-            };
-            if wire.sqlstate == sqlstate::UNAVAILABLE {
+            let outcome = running.outcome_of(organisation, &wire)?;
+            if outcome == NodeOutcome::Unavailable {
                 bundle.node.note_failure(&wire);
             }
             running.left_out(organisation, outcome, &wire)?;

@@ -11,6 +11,7 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt8Type
 use datafusion::common::DFSchema;
 
 use super::carry::{Cells, is_companion};
+use crate::block::wire_type;
 use crate::error::EngineError;
 
 /// Field metadata: position of the visible column a companion belongs to.
@@ -48,7 +49,7 @@ impl Edge {
             let status = cell.and_then(|cell| position(&cell.status));
             fields.push(Field::new(
                 field.name(),
-                wire_type(field.data_type()),
+                client_type(field.data_type()),
                 field.is_nullable(),
             ));
             columns.push(EdgeColumn { source: index, status });
@@ -63,7 +64,7 @@ impl Edge {
             }
         }
         for (owner, name, what, source) in extra {
-            let data_type = wire_type(plan.field(source).data_type());
+            let data_type = client_type(plan.field(source).data_type());
             let metadata = HashMap::from([
                 (COMPANION_OF.to_owned(), owner.to_string()),
                 (COMPANION.to_owned(), what.to_owned()),
@@ -113,13 +114,10 @@ fn withheld(status: &ArrayRef) -> BooleanArray {
     }
 }
 
-/// View and dictionary types never cross the wire.
-fn wire_type(data_type: &DataType) -> DataType {
+/// An untyped NULL is sent as text: older clients know no other way.
+fn client_type(data_type: &DataType) -> DataType {
     match data_type {
-        DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,
-        DataType::BinaryView | DataType::LargeBinary => DataType::Binary,
-        DataType::Dictionary(_, value) => wire_type(value),
         DataType::Null => DataType::Utf8,
-        other => other.clone(),
+        other => wire_type(other),
     }
 }

@@ -25,7 +25,7 @@ use super::fragment::FederatedFragment;
 use super::place::{Misplaced, place};
 use super::rows::FederatedTable;
 use super::split::{Merged, MergedBounds, Parts, column, contracts_of};
-use crate::block::{Lowering, NotABlock, ScanTarget};
+use crate::block::{Lowering, NotABlock, ScanTarget, wire_type};
 use crate::error::EngineError;
 
 /// A federated statement.
@@ -260,14 +260,10 @@ fn aggregate_call(expr: &DfExpr) -> Option<&datafusion::logical_expr::expr::Aggr
 }
 
 fn plain_schema(schema: &Schema) -> Arc<Schema> {
-    let fields = schema.fields().iter().map(|field| {
-        let data_type = match field.data_type() {
-            DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,
-            other => other.clone(),
-        };
-        Arc::new(Field::new(field.name(), data_type, true))
-    });
-    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+    let field = |field: &Arc<Field>| {
+        Arc::new(Field::new(field.name(), wire_type(field.data_type()), true))
+    };
+    Arc::new(Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>()))
 }
 
 fn rows_of_protected(table: &str, reason: Option<&NotABlock>) -> EngineError {

@@ -11,7 +11,6 @@ use datafusion::datasource::empty::EmptyTable;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::TableScan;
 use futures::FutureExt;
-use futures::stream::{self, StreamExt};
 use hedgerow_catalog::{Contracts, NodeDescription, visible_schema};
 use hedgerow_policies::{Block, Expr, Literal, Output};
 
@@ -25,6 +24,8 @@ use crate::parse::{parse_query, resolve};
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 /// How long a description is believed before it is asked for again.
 const STALE_AFTER: Duration = Duration::from_secs(30);
+/// How long a statement waits for nodes that are described anew.
+const PATIENCE: Duration = Duration::from_millis(300);
 /// How many nodes are asked at once.
 pub(crate) const FAN_OUT_MAX: usize = 64;
 
@@ -62,7 +63,7 @@ pub(crate) enum Standing {
 #[derive(Debug)]
 pub(crate) struct Federation {
     pub(crate) contracts: Contracts,
-    pub(crate) nodes: Vec<KnownNode>,
+    pub(crate) nodes: Vec<Arc<KnownNode>>,
     /// Reads fragments as a node would: contract tables without `organisation`.
     fragment_state: SessionState,
     proved: Mutex<BTreeSet<String>>,
@@ -95,13 +96,18 @@ impl KnownNode {
         }
     }
 
-    async fn refresh(&self) {
+    fn is_new(&self) -> bool {
         let state = self.state();
-        let age = state.asked_at.map(|at| at.elapsed());
+        state.description.is_none() && state.error.is_none()
+    }
+
+    fn is_due(&self) -> bool {
+        let state = self.state();
         let wait = if state.description.is_some() { STALE_AFTER } else { RETRY_AFTER };
-        if age.is_some_and(|age| age < wait) {
-            return;
-        }
+        state.asked_at.is_none_or(|at| at.elapsed() >= wait)
+    }
+
+    async fn refresh(&self) {
         let asked_at = Some(Instant::now());
         match self.channel.describe().await {
             Ok(description) => self.set(NodeState {
@@ -172,19 +178,31 @@ impl Federation {
         state.catalog_list().register_catalog(CATALOG.to_owned(), Arc::new(catalog));
         let nodes = channels
             .into_iter()
-            .map(|channel| KnownNode {
-                channel,
-                state: RwLock::new(NodeState { description: None, error: None, asked_at: None }),
+            .map(|channel| {
+                let state = NodeState { description: None, error: None, asked_at: None };
+                Arc::new(KnownNode { channel, state: RwLock::new(state) })
             })
             .collect();
         Ok(Self { contracts, nodes, fragment_state: state, proved: Mutex::default() })
     }
 
     /// Asks nodes whose description is missing or stale what they serve.
+    ///
+    /// Waits for nodes never asked before; for others only [`PATIENCE`], so that one host that does
+    /// not answer delays nobody. What they say later is there for the next statement.
     pub(crate) async fn refresh(&self) {
-        // Boxed: the compiler cannot prove the unboxed future Send for every lifetime.
-        let asked: Vec<_> = self.nodes.iter().map(|node| node.refresh().boxed()).collect();
-        stream::iter(asked).buffer_unordered(FAN_OUT_MAX).collect::<()>().await;
+        let due: Vec<&Arc<KnownNode>> = self.nodes.iter().filter(|node| node.is_due()).collect();
+        let new = due.iter().any(|node| node.is_new());
+        let asked = due.into_iter().map(|node| {
+            let node = Arc::clone(node);
+            tokio::spawn(async move { node.refresh().await })
+        });
+        let all = futures::future::join_all(asked.collect::<Vec<_>>());
+        if new {
+            all.await;
+        } else if tokio::time::timeout(PATIENCE, all).await.is_err() {
+            tracing::debug!("a node has not said yet what it serves");
+        }
     }
 
     /// Proves that a block's text reads back as the same block, as a node would read it.

@@ -30,7 +30,7 @@ use super::place::Placement;
 use super::running::Running;
 use crate::block::{Names, NotABlock, canonical};
 use crate::coverage::{NodeCoverage, NodeOutcome};
-use crate::error::{EngineError, sqlstate};
+use crate::error::EngineError;
 
 /// One contract table over all nodes that serve it, or at one organisation.
 #[derive(Debug)]
@@ -304,14 +304,10 @@ async fn ask_rows(
             Ok(named.boxed())
         }
         Err(error) => {
-            if error.sqlstate == sqlstate::UNAVAILABLE {
+            let outcome = running.outcome_of(&organisation, &error)?;
+            if outcome == NodeOutcome::Unavailable {
                 node.note_failure(&error);
             }
-            let outcome = if error.sqlstate == sqlstate::REFUSED {
-                NodeOutcome::Refused
-            } else {
-                NodeOutcome::Unavailable
-            };
             running.left_out(&organisation, outcome, &error)?;
             Ok(futures::stream::empty().boxed())
         }

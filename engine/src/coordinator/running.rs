@@ -9,7 +9,7 @@ use super::federation::Federation;
 use super::session::OnUnavailable;
 use crate::channel::ReplyHeader;
 use crate::coverage::{Coverage, NodeCoverage, NodeOutcome};
-use crate::error::EngineError;
+use crate::error::{EngineError, WireError, sqlstate};
 
 /// One run of one statement, shared by the plan nodes that take part in it.
 #[derive(Debug)]
@@ -26,12 +26,30 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    /// Sorts a node's error: its policy said no, or it is not there. Anything else (a limit, data
+    /// that do not fit, a bug) fails the statement whatever the session asks for.
+    pub(crate) fn outcome_of(
+        &self,
+        organisation: &str,
+        error: &WireError,
+    ) -> Result<NodeOutcome, EngineError> {
+        match error.sqlstate.as_str() {
+            sqlstate::REFUSED => Ok(NodeOutcome::Refused),
+            sqlstate::UNAVAILABLE => Ok(NodeOutcome::Unavailable),
+            _ => {
+                let mut error = error.clone();
+                error.organisation.get_or_insert_with(|| organisation.to_owned());
+                Err(EngineError::Node(error))
+            }
+        }
+    }
+
     /// What a node that cannot take part means: an error, or a line in the coverage.
     pub(crate) fn left_out(
         &self,
         organisation: &str,
         outcome: NodeOutcome,
-        error: &crate::error::WireError,
+        error: &WireError,
     ) -> Result<(), EngineError> {
         let detail = error.rule.clone().unwrap_or_else(|| error.message.clone());
         self.coverage.note(NodeCoverage {

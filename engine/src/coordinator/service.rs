@@ -113,7 +113,7 @@ impl Prepared {
         &self.statement
     }
 
-    /// The id of its first run.
+    /// Its id, the same in every log and at every node.
     pub fn statement_id(&self) -> &str {
         &self.statement_id
     }
@@ -221,7 +221,7 @@ impl Coordinator {
     pub async fn run(&self, session: &Session, prepared: Prepared) -> Result<Answer, EngineError> {
         let schema = prepared.schema();
         let order = self.federation.nodes.iter().map(|n| n.organisation().to_owned()).collect();
-        let statement_id = self.next_id();
+        let statement_id = prepared.statement_id.clone();
         let coverage = Arc::new(CoverageLog::new(&statement_id, order));
         let stream = match prepared.kind {
             Kind::Ready(batch) => memory(vec![batch], &schema)?,

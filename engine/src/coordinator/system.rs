@@ -39,7 +39,7 @@ fn text(values: impl Iterator<Item = Option<String>>) -> ArrayRef {
 
 fn nodes(federation: &Federation) -> Result<RecordBatch> {
     let nodes = &federation.nodes;
-    let described: Vec<_> = nodes.iter().map(super::federation::KnownNode::description).collect();
+    let described: Vec<_> = nodes.iter().map(|node| node.description()).collect();
     let differences = described.iter().map(|description| {
         let tables = description.as_ref().map(|d| d.tables.as_slice()).unwrap_or_default();
         let all: Vec<String> = tables
@@ -83,7 +83,7 @@ fn tables(federation: &Federation) -> Result<RecordBatch> {
         let names: Vec<String> = federation
             .nodes
             .iter()
-            .filter_map(super::federation::KnownNode::description)
+            .filter_map(|node| node.description())
             .filter(|d| d.tables.iter().any(|t| t.name == contract.name && t.conforming))
             .map(|d| d.organisation.clone())
             .collect();

@@ -19,6 +19,7 @@ use hedgerow_policies::{
 use super::executor::{EmbeddedExecutor, FragmentExecutor};
 use super::ledger::Ledger;
 use super::totality::check_casts;
+use super::wire_types::in_wire_types;
 use crate::block::{Lowering, ScanTarget, emit};
 use crate::channel::{BUNDLE_VERSION, BundleRequest, FragmentHeader, ReplyHeader};
 use crate::dialect::{session_config, state_builder};
@@ -212,6 +213,7 @@ impl Node {
     ) -> Result<Executed<SendableRecordBatchStream>, EngineError> {
         let stream =
             self.executor.execute(plan, &self.state).await.map_err(EngineError::from_execution)?;
+        let stream = in_wire_types(stream);
         match admission {
             Admission::Open => Ok(Executed::Stream(stream)),
             Admission::Protected { .. } => {
@@ -266,6 +268,7 @@ impl Node {
         blocks: &[Block],
         fragments: &[ReleasedFragment<SendableRecordBatchStream>],
     ) -> Vec<LedgerRecord> {
+        let at = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
         let mut records = vec![];
         for (block, fragment) in blocks.iter().zip(fragments) {
             let ReleasedFragment::Cells(table) = fragment else { continue };
@@ -280,7 +283,9 @@ impl Node {
                 block,
                 table,
                 &LedgerContext {
+                    at: &at,
                     release_id: &header.release_id,
+                    statement_id: &request.statement_id,
                     versions: &versions,
                     epochs: &epochs,
                     policy_hash: &header.policy_hash,

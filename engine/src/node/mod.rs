@@ -10,6 +10,7 @@ mod executor;
 mod ledger;
 mod people;
 mod totality;
+mod wire_types;
 
 pub use answer::{Node, ReleasedBundle};
 pub use executor::{EmbeddedExecutor, FragmentExecutor};
