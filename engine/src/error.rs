@@ -202,7 +202,9 @@ impl EngineError {
             Self::NotSplit { hint, .. } => (None, Some(hint.clone())),
             Self::Limit { limit, .. } if CONFIGURED_LIMITS.contains(limit) => (
                 None,
-                Some(format!("ask for less, or raise `limits.{limit}` in the server's configuration")),
+                Some(format!(
+                    "ask for less, or raise `limits.{limit}` in the server's configuration"
+                )),
             ),
             Self::Limit { .. } => (None, Some("ask for less".to_owned())),
             Self::ReadOnly { .. } => (None, Some("write a SELECT".to_owned())),

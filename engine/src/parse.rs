@@ -1,21 +1,94 @@
 //! From text to a resolved plan, with clear errors.
 
+use std::ops::ControlFlow;
+
 use datafusion::common::{DataFusionError, SchemaError};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
-use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
+use datafusion::sql::sqlparser::ast::{Statement as SqlStatement, TableFactor, Visit, Visitor};
+
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
 use crate::error::EngineError;
 
 /// How deep a statement may nest.
 const NESTING_MAX: usize = 64;
 
+/// Most operators in a statement. Each adds a level to the tree that every step walks.
+pub(crate) const STATEMENT_OPERATORS_MAX: usize = 500;
+/// Most operators in a fragment, which repeats a condition for each part of an aggregate.
+const FRAGMENT_OPERATORS_MAX: usize = 4_000;
+
+/// Counts operators before anything recurses over them.
+fn check_operators(text: &str, operators_max: usize) -> Result<(), EngineError> {
+    // What does not tokenize is left to the parser, which says where.
+    let Ok(tokens) = Tokenizer::new(&GenericDialect {}, text).tokenize() else { return Ok(()) };
+    let operators = tokens.iter().filter(|token| is_operator(token)).count();
+    if operators > operators_max {
+        return Err(EngineError::Limit {
+            limit: "operators",
+            value: operators as u64,
+            maximum: operators_max as u64,
+        });
+    }
+    Ok(())
+}
+
+fn is_operator(token: &Token) -> bool {
+    match token {
+        Token::Word(word) => matches!(
+            word.keyword,
+            Keyword::AND
+                | Keyword::OR
+                | Keyword::NOT
+                | Keyword::IS
+                | Keyword::LIKE
+                | Keyword::ILIKE
+                | Keyword::BETWEEN
+                | Keyword::WHEN
+                | Keyword::UNION
+                | Keyword::INTERSECT
+                | Keyword::EXCEPT
+                | Keyword::JOIN
+        ),
+        Token::Plus
+        | Token::Minus
+        | Token::Mul
+        | Token::Div
+        | Token::Mod
+        | Token::StringConcat
+        | Token::Eq
+        | Token::DoubleEq
+        | Token::Neq
+        | Token::Lt
+        | Token::LtEq
+        | Token::Gt
+        | Token::GtEq
+        | Token::Pipe
+        | Token::Ampersand
+        | Token::Caret
+        | Token::Sharp
+        | Token::ShiftLeft
+        | Token::ShiftRight
+        | Token::Tilde
+        | Token::DoubleColon
+        | Token::LBracket => true,
+        _ => false,
+    }
+}
+
 /// Parses exactly one statement.
 ///
 /// # Errors
 /// [`EngineError::Syntax`] with line and column, or [`EngineError::Limit`] on its length in bytes.
-pub(crate) fn parse_statement(text: &str, bytes_max: usize) -> Result<Statement, EngineError> {
+pub(crate) fn parse_statement(
+    text: &str,
+    bytes_max: usize,
+    operators_max: usize,
+) -> Result<Statement, EngineError> {
     if text.len() > bytes_max {
         return Err(EngineError::Limit {
             limit: "statement_bytes_max",
@@ -23,6 +96,7 @@ pub(crate) fn parse_statement(text: &str, bytes_max: usize) -> Result<Statement,
             maximum: bytes_max as u64,
         });
     }
+    check_operators(text, operators_max)?;
     let syntax = |error: DataFusionError| EngineError::Syntax { message: parser_words(&error) };
     let mut statements = DFParserBuilder::new(text)
         .with_recursion_limit(NESTING_MAX)
@@ -30,10 +104,42 @@ pub(crate) fn parse_statement(text: &str, bytes_max: usize) -> Result<Statement,
         .and_then(|mut parser| parser.parse_statements())
         .map_err(syntax)?;
     match (statements.pop_front(), statements.is_empty()) {
-        (Some(statement), true) => Ok(statement),
+        (Some(statement), true) => {
+            check_ignored(&statement)?;
+            Ok(statement)
+        }
         (None, _) => Err(EngineError::Syntax { message: "the statement is empty".to_owned() }),
         (Some(_), false) => {
             Err(EngineError::Syntax { message: "one statement at a time, please".to_owned() })
+        }
+    }
+}
+
+/// Refuses what the planner would silently leave out.
+fn check_ignored(statement: &Statement) -> Result<(), EngineError> {
+    let inner = match statement {
+        Statement::Statement(inner) => inner,
+        Statement::Explain(explained) => return check_ignored(&explained.statement),
+        _ => return Ok(()),
+    };
+    match inner.visit(&mut Ignored) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(what) => Err(EngineError::NotSplit {
+            what: format!("{what} is not supported"),
+            hint: "ask without it".to_owned(),
+        }),
+    }
+}
+
+struct Ignored;
+
+impl Visitor for Ignored {
+    type Break = &'static str;
+
+    fn pre_visit_table_factor(&mut self, table: &TableFactor) -> ControlFlow<Self::Break> {
+        match table {
+            TableFactor::Table { sample: Some(_), .. } => ControlFlow::Break("TABLESAMPLE"),
+            _ => ControlFlow::Continue(()),
         }
     }
 }
@@ -43,7 +149,7 @@ pub(crate) fn parse_statement(text: &str, bytes_max: usize) -> Result<Statement,
 /// # Errors
 /// As [`parse_statement`], and [`EngineError::ReadOnly`].
 pub(crate) fn parse_query(text: &str, bytes_max: usize) -> Result<Statement, EngineError> {
-    let statement = parse_statement(text, bytes_max)?;
+    let statement = parse_statement(text, bytes_max, FRAGMENT_OPERATORS_MAX)?;
     match &statement {
         Statement::Statement(inner) if matches!(inner.as_ref(), SqlStatement::Query(_)) => {
             Ok(statement)

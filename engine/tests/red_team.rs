@@ -169,7 +169,13 @@ async fn world() -> World {
         let mut register = String::from("person_number,card,practice\n");
         let mut book = String::from("label,ward\n");
         for person in (0..40).chain([90, 91]) {
-            writeln!(people, "{person},{},{}", if person % 2 == 0 { "F" } else { "M" }, 20 + person).unwrap();
+            writeln!(
+                people,
+                "{person},{},{}",
+                if person % 2 == 0 { "F" } else { "M" },
+                20 + person
+            )
+            .unwrap();
             writeln!(register, "{person},card{person},P{}", person % 2).unwrap();
             writeln!(book, "{person},W{}", person % 2).unwrap();
         }
@@ -283,10 +289,6 @@ async fn alike(world: &World, attacks: &[&str], somebody: &str, nobody: &str) ->
         let one = world.send(&attack.replace("{P}", somebody)).await;
         let none = world.send(&attack.replace("{P}", nobody)).await;
         let ok = one == none;
-        println!(
-            "{} {attack:.150}\n   one:  {one:.150}\n   none: {none:.150}",
-            if ok { "ok  " } else { "HOLE" }
-        );
         if !ok {
             failures.push(format!("{attack:.200}\n   one:  {one:.200}\n   none: {none:.200}"));
         }
@@ -452,15 +454,19 @@ async fn far_dates_do_not_break_benign_questions() {
     assert_none(&failures);
 }
 
-/// (rule, attack, benign twin): the attack is refused under the rule, straight at the node.
-async fn refused(world: &World, attacks: &[(&str, &str, &str)]) -> Vec<String> {
+/// Attacks as `rules: statement`, refused under one of the rules straight at the node; and benign
+/// twins, which must be answered there.
+async fn refused(world: &World, attacks: &[&str], twins: &[&str]) -> Vec<String> {
     let mut failures = vec![];
-    for (rule, attack, twin) in attacks {
-        let answer = world.send(attack).await;
-        let ok = rule.split('|').any(|rule| answer.contains(rule)) && answer.starts_with("error");
-        if !ok {
-            failures.push(format!("not refused by {rule}: {attack}\n{answer}"));
+    for attack in attacks {
+        let (rules, sql) = attack.split_once(": ").unwrap();
+        let answer = world.send(sql).await;
+        let named = rules.split('|').any(|rule| answer.contains(rule));
+        if !named || !answer.starts_with("error") {
+            failures.push(format!("not refused by {attack}\n{answer}"));
         }
+    }
+    for twin in twins {
         let answer = world.send(twin).await;
         if answer.starts_with("error") {
             failures.push(format!("benign, but refused: {twin}\n{answer}"));
@@ -476,48 +482,20 @@ async fn rows_are_not_multiplied() {
     let world = world().await;
     let twin = "SELECT p.sex AS k0, sum(a.hours) AS m0 FROM spell a CROSS JOIN person p WHERE p.person_number = a.person_number GROUP BY p.sex";
     let attacks = [
-        (
-            "S5",
-            "SELECT sum(a.hours) AS m0 FROM spell a CROSS JOIN person p CROSS JOIN spell b WHERE p.person_number = a.person_number AND b.person_number = p.person_number",
-            twin,
-        ),
-        (
-            "S5",
-            "SELECT count(*) AS m0 FROM spell a LEFT JOIN person p ON p.person_number = a.person_number LEFT JOIN spell b ON b.person_number = p.person_number",
-            twin,
-        ),
-        (
-            "S5",
-            "SELECT count(*) AS m0 FROM person p CROSS JOIN spell a CROSS JOIN spell b WHERE p.person_number = a.person_number AND b.person_number = p.person_number",
-            twin,
-        ),
-        (
-            "S5",
-            "SELECT count(*) AS m0 FROM spell a CROSS JOIN spell b WHERE a.person_number = b.person_number",
-            "SELECT count(*) AS m0 FROM spell a CROSS JOIN spell b WHERE a.spell_number = b.spell_number",
-        ),
-        (
-            "S5|S4",
-            "SELECT count(*) AS m0 FROM spell a CROSS JOIN spell b WHERE a.consultant = b.consultant",
-            twin,
-        ),
-        (
-            "S5",
-            "SELECT count(*) AS m0 FROM spell a CROSS JOIN obs o WHERE o.code = a.chapter",
-            twin,
-        ),
-        (
-            "S5",
-            "SELECT count(*) AS m0 FROM chapter c LEFT JOIN spell s ON c.code = s.chapter",
-            twin,
-        ),
-        (
-            "S5|S4|S9",
-            "SELECT count(*) AS m0 FROM spell a CROSS JOIN ward_book w WHERE w.label = a.person_number",
-            twin,
-        ),
+        "S5: SELECT sum(a.hours) AS m0 FROM spell a CROSS JOIN person p CROSS JOIN spell b WHERE p.person_number = a.person_number AND b.person_number = p.person_number",
+        "S5: SELECT count(*) AS m0 FROM spell a LEFT JOIN person p ON p.person_number = a.person_number LEFT JOIN spell b ON b.person_number = p.person_number",
+        "S5: SELECT count(*) AS m0 FROM person p CROSS JOIN spell a CROSS JOIN spell b WHERE p.person_number = a.person_number AND b.person_number = p.person_number",
+        "S5: SELECT count(*) AS m0 FROM spell a CROSS JOIN spell b WHERE a.person_number = b.person_number",
+        "S5|S4: SELECT count(*) AS m0 FROM spell a CROSS JOIN spell b WHERE a.consultant = b.consultant",
+        "S5: SELECT count(*) AS m0 FROM spell a CROSS JOIN obs o WHERE o.code = a.chapter",
+        "S5: SELECT count(*) AS m0 FROM chapter c LEFT JOIN spell s ON c.code = s.chapter",
+        "S5|S4|S9: SELECT count(*) AS m0 FROM spell a CROSS JOIN ward_book w WHERE w.label = a.person_number",
     ];
-    assert_none(&refused(&world, &attacks).await);
+    let twins = [
+        twin,
+        "SELECT count(*) AS m0 FROM spell a CROSS JOIN spell b WHERE a.spell_number = b.spell_number",
+    ];
+    assert_none(&refused(&world, &attacks, &twins).await);
 }
 
 #[tokio::test]
@@ -525,148 +503,77 @@ async fn identifiers_stay_identifiers() {
     let world = world().await;
     let twin = "SELECT r.practice AS k0, count(*) AS m0 FROM register r GROUP BY r.practice";
     let attacks = [
-        ("S4", "SELECT count(*) AS m0 FROM register WHERE card <> 'card3'", twin),
-        (
-            "S4",
-            "SELECT left(card, 4) AS k0, count(*) AS m0 FROM register GROUP BY left(card, 4)",
-            twin,
-        ),
-        ("S4", "SELECT count(*) AS m0 FROM register WHERE card LIKE 'card3%'", twin),
-        ("S4", "SELECT count(*) AS m0 FROM spell WHERE person_number <> 3", BENIGN),
-        ("S4", "SELECT count(*) AS m0 FROM spell WHERE consultant = 3", BENIGN),
-        ("S4", "SELECT count(*) AS m0 FROM spell WHERE person_number IN (1, 2)", BENIGN),
-        ("S4", "SELECT count(*) AS m0 FROM spell WHERE coalesce(person_number, 1) = 3", BENIGN),
-        (
-            "S4",
-            "SELECT count(*) AS m0 FROM spell WHERE CAST(person_number AS VARCHAR) LIKE '1%'",
-            BENIGN,
-        ),
-        (
-            "S4",
-            "SELECT count(*) AS m0 FROM spell WHERE CASE WHEN person_number = 3 THEN true END",
-            BENIGN,
-        ),
-        (
-            "S4",
-            "SELECT count(*) AS m0 FROM spell WHERE CASE person_number WHEN 3 THEN true END",
-            BENIGN,
-        ),
-        ("S4", "SELECT count(*) AS m0 FROM spell WHERE person_number > spell_number", BENIGN),
-        ("S4", "SELECT count(*) AS m0 FROM spell WHERE person_number IS NULL", BENIGN),
-        ("S4", "SELECT count(*) FILTER (WHERE person_number = 3) AS m0 FROM spell", BENIGN),
-        ("S4", "SELECT count(CASE WHEN person_number = 3 THEN 1 END) AS m0 FROM spell", BENIGN),
-        ("S4", "SELECT sum(person_number) AS m0 FROM spell", BENIGN),
-        ("S4", "SELECT count(spell_number) AS m0 FROM spell", BENIGN),
-        (
-            "S4",
-            "SELECT person_number AS k0, count(*) AS m0 FROM spell GROUP BY person_number",
-            BENIGN,
-        ),
-        ("S3", "SELECT count(DISTINCT spell_number) AS m0 FROM spell", BENIGN),
-        (
-            "S4",
-            "WITH t AS (SELECT person_number AS chapter FROM spell) SELECT count(*) AS m0 FROM t WHERE chapter = 3",
-            BENIGN,
-        ),
-        (
-            "S4",
-            "SELECT count(*) AS m0 FROM (SELECT CASE WHEN person_number = 3 THEN 'x' END AS c FROM spell) AS t WHERE c = 'x'",
-            BENIGN,
-        ),
-        (
-            "0A000",
-            "SELECT count(*) AS m0 FROM spell CROSS JOIN (VALUES (3)) AS v (n) WHERE n = person_number",
-            BENIGN,
-        ),
-        ("0A000", "SELECT count(*) AS m0 FROM spell WHERE person_number IN (SELECT 3)", BENIGN),
-        (
-            "S4|S5",
-            "SELECT count(*) AS m0 FROM spell AS s CROSS JOIN obs AS o WHERE o.id = s.person_number",
-            BENIGN,
-        ),
+        "S4: SELECT count(*) AS m0 FROM register WHERE card <> 'card3'",
+        "S4: SELECT left(card, 4) AS k0, count(*) AS m0 FROM register GROUP BY left(card, 4)",
+        "S4: SELECT count(*) AS m0 FROM register WHERE card LIKE 'card3%'",
+        "S4: SELECT count(*) AS m0 FROM spell WHERE person_number <> 3",
+        "S4: SELECT count(*) AS m0 FROM spell WHERE consultant = 3",
+        "S4: SELECT count(*) AS m0 FROM spell WHERE person_number IN (1, 2)",
+        "S4: SELECT count(*) AS m0 FROM spell WHERE coalesce(person_number, 1) = 3",
+        "S4: SELECT count(*) AS m0 FROM spell WHERE CAST(person_number AS VARCHAR) LIKE '1%'",
+        "S4: SELECT count(*) AS m0 FROM spell WHERE CASE WHEN person_number = 3 THEN true END",
+        "S4: SELECT count(*) AS m0 FROM spell WHERE CASE person_number WHEN 3 THEN true END",
+        "S4: SELECT count(*) AS m0 FROM spell WHERE person_number > spell_number",
+        "S4: SELECT count(*) AS m0 FROM spell WHERE person_number IS NULL",
+        "S4: SELECT count(*) FILTER (WHERE person_number = 3) AS m0 FROM spell",
+        "S4: SELECT count(CASE WHEN person_number = 3 THEN 1 END) AS m0 FROM spell",
+        "S4: SELECT sum(person_number) AS m0 FROM spell",
+        "S4: SELECT count(spell_number) AS m0 FROM spell",
+        "S4: SELECT person_number AS k0, count(*) AS m0 FROM spell GROUP BY person_number",
+        "S3: SELECT count(DISTINCT spell_number) AS m0 FROM spell",
+        "S4: WITH t AS (SELECT person_number AS chapter FROM spell) SELECT count(*) AS m0 FROM t WHERE chapter = 3",
+        "S4: SELECT count(*) AS m0 FROM (SELECT CASE WHEN person_number = 3 THEN 'x' END AS c FROM spell) AS t WHERE c = 'x'",
+        "0A000: SELECT count(*) AS m0 FROM spell CROSS JOIN (VALUES (3)) AS v (n) WHERE n = person_number",
+        "0A000: SELECT count(*) AS m0 FROM spell WHERE person_number IN (SELECT 3)",
+        "S4|S5: SELECT count(*) AS m0 FROM spell AS s CROSS JOIN obs AS o WHERE o.id = s.person_number",
     ];
-    assert_none(&refused(&world, &attacks).await);
+    let twins = [twin, BENIGN];
+    assert_none(&refused(&world, &attacks, &twins).await);
 }
 
 #[tokio::test]
 async fn measures_and_shapes() {
     let world = world().await;
     let attacks = [
-        ("S2", "SELECT hours AS k0, count(*) AS m0 FROM spell GROUP BY hours", BENIGN),
-        (
-            "S2",
-            "SELECT CASE WHEN hours > 3 THEN hours END AS k0, count(*) AS m0 FROM spell GROUP BY CASE WHEN hours > 3 THEN hours END",
-            "SELECT CASE WHEN hours > 100 THEN 'long' ELSE 'short' END AS k0, count(*) AS m0 FROM spell GROUP BY CASE WHEN hours > 100 THEN 'long' ELSE 'short' END",
-        ),
-        (
-            "S2",
-            "SELECT CAST(hours AS VARCHAR) AS k0, count(*) AS m0 FROM spell GROUP BY CAST(hours AS VARCHAR)",
-            BENIGN,
-        ),
-        ("S3", "SELECT sum(hours + 100) AS m0 FROM spell", "SELECT sum(hours) AS m0 FROM spell"),
-        ("S3", "SELECT sum(hours * hours) AS m0 FROM spell", BENIGN),
-        (
-            "S3",
-            "SELECT sum(CASE WHEN chapter = 'A' THEN 1 ELSE 1000 END) AS m0 FROM spell",
-            "SELECT sum(CASE WHEN chapter = 'A' THEN 1 ELSE 0 END) AS m0 FROM spell",
-        ),
-        (
-            "S3",
-            "SELECT sum(CASE WHEN chapter = 'A' THEN 1 WHEN chapter = 'B' THEN 1000 END) AS m0 FROM spell",
-            BENIGN,
-        ),
-        (
-            "S3",
-            "SELECT count(*) FILTER (WHERE hours > 1) AS m0, count(*) FILTER (WHERE hours > 2) AS m1 FROM spell",
-            "SELECT count(*) FILTER (WHERE hours > 1) AS m0, sum(hours) FILTER (WHERE hours > 1) AS m1 FROM spell",
-        ),
-        (
-            "S3",
-            "SELECT sum(CASE WHEN hours > 2 THEN 1 END) FILTER (WHERE hours > 1) AS m0 FROM spell",
-            BENIGN,
-        ),
-        (
-            "S3",
-            "SELECT regr_slope(age, hours) AS m0 FROM spell AS s CROSS JOIN person AS p WHERE s.person_number = p.person_number",
-            "SELECT stddev(hours) AS m0 FROM spell",
-        ),
-        ("S8", "SELECT max(hours) AS m0 FROM spell", BENIGN),
-        ("S8", "SELECT bool_or(hours > 3) AS m0 FROM spell", BENIGN),
-        ("0A000", "SELECT median(hours) AS m0 FROM spell", BENIGN),
-        ("0A000", "SELECT approx_percentile_cont(hours, 0.5) AS m0 FROM spell", BENIGN),
-        ("0A000", "SELECT array_agg(hours) AS m0 FROM spell", BENIGN),
-        ("0A000", "SELECT hedgerow_people(person_number, 1) AS m0 FROM spell", BENIGN),
-        ("0A000", "SELECT count(*) AS m0 FROM (SELECT * FROM spell LIMIT 1) AS t", BENIGN),
-        (
-            "0A000",
-            "SELECT count(*) AS m0 FROM (SELECT *, row_number() OVER () AS n FROM spell) AS t WHERE n = 1",
-            BENIGN,
-        ),
-        ("0A000", "SELECT count(*) AS m0 FROM spell WHERE EXISTS (SELECT 1 FROM person)", BENIGN),
-        (
-            "0A000",
-            "SELECT chapter AS k0, count(*) AS m0 FROM spell GROUP BY chapter HAVING count(*) > 1",
-            BENIGN,
-        ),
-        (
-            "0A000",
-            "SELECT chapter AS k0, count(*) AS m0 FROM spell GROUP BY chapter ORDER BY sum(hours)",
-            BENIGN,
-        ),
-        (
-            "0A000",
-            "SELECT chapter AS k0, count(*) AS m0 FROM spell GROUP BY ROLLUP (chapter)",
-            BENIGN,
-        ),
-        ("S1", "SELECT chapter AS c0 FROM spell", BENIGN),
-        ("S9", "SELECT count(*) AS m0 FROM spell WHERE 1 / (hours - 1) > 0", BENIGN),
-        ("S9", "SELECT count(*) AS m0 FROM spell WHERE chapter ~ 'x'", BENIGN),
-        ("S9", "SELECT count(*) AS m0 FROM spell WHERE md5(chapter) = 'x'", BENIGN),
-        ("0A000", "SELECT count(*) AS m0 FROM spell WHERE random() < 0.5", BENIGN),
-        ("error", "SELECT count(*) AS m0 FROM spell TABLESAMPLE BERNOULLI (10)", BENIGN),
-        ("error", "SELECT count(*) AS m0 FROM spell AS s NATURAL FULL JOIN person AS p", BENIGN),
+        "S2: SELECT hours AS k0, count(*) AS m0 FROM spell GROUP BY hours",
+        "S2: SELECT CASE WHEN hours > 3 THEN hours END AS k0, count(*) AS m0 FROM spell GROUP BY CASE WHEN hours > 3 THEN hours END",
+        "S2: SELECT CAST(hours AS VARCHAR) AS k0, count(*) AS m0 FROM spell GROUP BY CAST(hours AS VARCHAR)",
+        "S3: SELECT sum(hours + 100) AS m0 FROM spell",
+        "S3: SELECT sum(hours * hours) AS m0 FROM spell",
+        "S3: SELECT sum(CASE WHEN chapter = 'A' THEN 1 ELSE 1000 END) AS m0 FROM spell",
+        "S3: SELECT sum(CASE WHEN chapter = 'A' THEN 1 WHEN chapter = 'B' THEN 1000 END) AS m0 FROM spell",
+        "S3: SELECT count(*) FILTER (WHERE hours > 1) AS m0, count(*) FILTER (WHERE hours > 2) AS m1 FROM spell",
+        "S3: SELECT sum(CASE WHEN hours > 2 THEN 1 END) FILTER (WHERE hours > 1) AS m0 FROM spell",
+        "S3: SELECT regr_slope(age, hours) AS m0 FROM spell AS s CROSS JOIN person AS p WHERE s.person_number = p.person_number",
+        "S8: SELECT max(hours) AS m0 FROM spell",
+        "S8: SELECT bool_or(hours > 3) AS m0 FROM spell",
+        "0A000: SELECT median(hours) AS m0 FROM spell",
+        "0A000: SELECT approx_percentile_cont(hours, 0.5) AS m0 FROM spell",
+        "0A000: SELECT array_agg(hours) AS m0 FROM spell",
+        "0A000: SELECT hedgerow_people(person_number, 1) AS m0 FROM spell",
+        "0A000: SELECT count(*) AS m0 FROM (SELECT * FROM spell LIMIT 1) AS t",
+        "0A000: SELECT count(*) AS m0 FROM (SELECT *, row_number() OVER () AS n FROM spell) AS t WHERE n = 1",
+        "0A000: SELECT count(*) AS m0 FROM spell WHERE EXISTS (SELECT 1 FROM person)",
+        "0A000: SELECT chapter AS k0, count(*) AS m0 FROM spell GROUP BY chapter HAVING count(*) > 1",
+        "0A000: SELECT chapter AS k0, count(*) AS m0 FROM spell GROUP BY chapter ORDER BY sum(hours)",
+        "0A000: SELECT chapter AS k0, count(*) AS m0 FROM spell GROUP BY ROLLUP (chapter)",
+        "S1: SELECT chapter AS c0 FROM spell",
+        "S9: SELECT count(*) AS m0 FROM spell WHERE 1 / (hours - 1) > 0",
+        "S9: SELECT count(*) AS m0 FROM spell WHERE chapter ~ 'x'",
+        "S9: SELECT count(*) AS m0 FROM spell WHERE md5(chapter) = 'x'",
+        "0A000: SELECT count(*) AS m0 FROM spell WHERE random() < 0.5",
+        "error: SELECT count(*) AS m0 FROM spell TABLESAMPLE BERNOULLI (10)",
+        "error: SELECT count(*) AS m0 FROM spell AS s NATURAL FULL JOIN person AS p",
     ];
-    assert_none(&refused(&world, &attacks).await);
+    let twins = [
+        BENIGN,
+        "SELECT CASE WHEN hours > 100 THEN 'long' ELSE 'short' END AS k0, count(*) AS m0 FROM spell GROUP BY CASE WHEN hours > 100 THEN 'long' ELSE 'short' END",
+        "SELECT sum(hours) AS m0 FROM spell",
+        "SELECT sum(CASE WHEN chapter = 'A' THEN 1 ELSE 0 END) AS m0 FROM spell",
+        "SELECT count(*) FILTER (WHERE hours > 1) AS m0, sum(hours) FILTER (WHERE hours > 1) AS m1 FROM spell",
+        "SELECT stddev(hours) AS m0 FROM spell",
+    ];
+    assert_none(&refused(&world, &attacks, &twins).await);
 }
 
 #[tokio::test]

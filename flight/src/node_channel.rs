@@ -42,8 +42,7 @@ impl FlightNodeChannel {
         connect_timeout: Duration,
         limits: &Limits,
     ) -> Result<Self, TransportError> {
-        let remote =
-            Remote::new(url, tls, credentials, connect_timeout, limits.message_bytes_max)?;
+        let remote = Remote::new(url, tls, credentials, connect_timeout, limits.message_bytes_max)?;
         Ok(Self { organisation: organisation.into(), remote })
     }
 

@@ -568,7 +568,10 @@ fn contributing(measure: &Measure) -> Option<Expr> {
 /// S5: two columns whose equality says "the same person": both person columns of one scope, or one
 /// identifier that both contracts declare to belong to one person.
 fn links_people(a: &TableContract, x: &str, b: &TableContract, y: &str) -> bool {
-    if !a.is_protected() || !b.is_protected() {
+    let type_of = |contract: &TableContract, name: &str| {
+        contract.column(name).map(|column| column.data_type.clone())
+    };
+    if !a.is_protected() || !b.is_protected() || type_of(a, x) != type_of(b, y) {
         return false;
     }
     let person = |contract: &TableContract, name: &str| {

@@ -31,7 +31,6 @@ const TOTAL_FUNCTIONS: &[&str] = &[
     "coalesce",
     "concat",
     "date_part",
-    "date_trunc",
     "left",
     "lower",
     "ltrim",
@@ -43,6 +42,12 @@ const TOTAL_FUNCTIONS: &[&str] = &[
     "trim",
     "upper",
 ];
+
+/// Longest LIKE pattern: a longer one may not compile once there is a row to match.
+const PATTERN_BYTES_MAX: usize = 256;
+
+/// Parts of a date that `date_part` gives for every value. `date_trunc` fails on far dates.
+const DATE_PARTS: &[&str] = &["year", "quarter", "month", "week", "day", "dow", "doy"];
 
 /// The contracts of a block's relations, by position.
 #[derive(Clone, Copy)]
@@ -80,6 +85,10 @@ impl Places<'_> {
             return (ColumnKind::Open, false);
         }
         let measure = column.has_role(Role::Measure);
+        if column.has_role(Role::Identifier) {
+            // Whatever other role it holds: one that names a person is never a group.
+            return (ColumnKind::Identifier, false);
+        }
         if column.has_role(Role::Dimension) || column.has_role(Role::Open) {
             (ColumnKind::Dimension, measure)
         } else if measure {
@@ -262,8 +271,10 @@ fn check_node(expr: &Expr) -> Result<(), Refusal> {
         | Expr::InList { .. }
         | Expr::Case { .. } => Ok(()),
         Expr::Like { pattern, .. } => match pattern.as_ref() {
-            Expr::Literal(_) => Ok(()),
-            _ => Err(fallible("LIKE with a pattern that is not a constant")),
+            Expr::Literal(l) if l.text.as_ref().is_none_or(|t| t.len() <= PATTERN_BYTES_MAX) => {
+                Ok(())
+            }
+            _ => Err(fallible("LIKE with a pattern that is long or not a constant")),
         },
         Expr::Negative(_) => Err(fallible("arithmetic")),
         Expr::Binary { operator, .. } if operator.is_comparison() => Ok(()),
@@ -294,7 +305,8 @@ fn check_function(name: &str, arguments: &[Expr]) -> Result<(), Refusal> {
         .skip(constants_from)
         .all(|argument| matches!(argument, Expr::Literal(l) if positive(l)));
     let unit = match name {
-        "date_part" | "date_trunc" => matches!(arguments.first(), Some(Expr::Literal(_))),
+        "date_part" => matches!(arguments.first(), Some(Expr::Literal(l))
+            if l.text.as_deref().is_some_and(|unit| DATE_PARTS.contains(&unit))),
         _ => true,
     };
     if TOTAL_FUNCTIONS.contains(&name) && safe_arguments && unit {

@@ -16,11 +16,19 @@ pub(crate) struct Names<'a> {
     pub(crate) columns: &'a [Expr],
 }
 
+/// Stack that must be left before another level, and how much is added when it is not.
+const STACK_LEFT_BYTES: usize = 256 << 10;
+const STACK_GROWTH_BYTES: usize = 4 << 20;
+
 type Lowered = Result<Expr, NotABlock>;
 
 impl Names<'_> {
-    /// Lowers one expression.
+    /// Lowers one expression, however deep.
     pub(crate) fn lower(&self, expr: &DfExpr) -> Lowered {
+        stacker::maybe_grow(STACK_LEFT_BYTES, STACK_GROWTH_BYTES, || self.lower_one(expr))
+    }
+
+    fn lower_one(&self, expr: &DfExpr) -> Lowered {
         match expr {
             DfExpr::Alias(alias) => self.lower(&alias.expr),
             DfExpr::Column(column) => self

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, ExprSchema, ScalarValue};
+use datafusion::common::{Column, ExprSchema, JoinType, ScalarValue};
 use datafusion::error::Result as DfResult;
 use datafusion::logical_expr::{
     Distinct, Expr as DfExpr, ExprSchemable, Join, LogicalPlan, Projection, Union, cast, lit, when,
@@ -29,7 +29,11 @@ pub(crate) struct Cell {
 
 /// The uncertain columns of a plan.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Cells(pub(crate) Vec<Cell>);
+pub(crate) struct Cells {
+    pub(crate) list: Vec<Cell>,
+    /// Rows may be missing: groups that were withheld whole.
+    pub(crate) sparse: bool,
+}
 
 /// Companion names are unique in the process: a CTE may stand in a plan twice.
 static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -38,7 +42,7 @@ const PREFIX: &str = "__hedgerow_";
 
 impl Cells {
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.list.is_empty() && !self.sparse
     }
 
     /// Names companions for a column.
@@ -47,12 +51,12 @@ impl Cells {
         let name = |what: &str| Column::new_unqualified(format!("{PREFIX}{what}_{number}"));
         let cell =
             Cell { value, lower: name("lower"), upper: name("upper"), status: name("status") };
-        self.0.push(cell.clone());
+        self.list.push(cell.clone());
         cell
     }
 
     pub(crate) fn of(&self, column: &Column) -> Option<&Cell> {
-        self.0.iter().find(|cell| cell.value == *column)
+        self.list.iter().find(|cell| cell.value == *column)
     }
 
     /// The cells an expression reads.
@@ -113,6 +117,7 @@ fn over_cells(
 }
 
 fn over_one(plan: LogicalPlan, input: LogicalPlan, cells: Cells) -> DfResult<(LogicalPlan, Cells)> {
+    let sparse = Cells { sparse: cells.sparse, ..Cells::default() };
     match plan {
         LogicalPlan::Projection(projection) => over_projection(&projection, input, &cells),
         LogicalPlan::Filter(_) | LogicalPlan::Sort(_) | LogicalPlan::Limit(_) => {
@@ -122,8 +127,8 @@ fn over_one(plan: LogicalPlan, input: LogicalPlan, cells: Cells) -> DfResult<(Lo
         LogicalPlan::SubqueryAlias(alias) => {
             let requalified =
                 |column: &Column| Column::new(Some(alias.alias.clone()), &column.name);
-            let cells = cells
-                .0
+            let list = cells
+                .list
                 .iter()
                 .map(|cell| Cell {
                     value: requalified(&cell.value),
@@ -136,7 +141,7 @@ fn over_one(plan: LogicalPlan, input: LogicalPlan, cells: Cells) -> DfResult<(Lo
                 Arc::new(input),
                 alias.alias.clone(),
             )?;
-            Ok((LogicalPlan::SubqueryAlias(aliased), Cells(cells)))
+            Ok((LogicalPlan::SubqueryAlias(aliased), Cells { list, ..cells }))
         }
         LogicalPlan::Window(window) => {
             let made: Vec<Column> = window
@@ -150,6 +155,9 @@ fn over_one(plan: LogicalPlan, input: LogicalPlan, cells: Cells) -> DfResult<(Lo
             marked_partial(LogicalPlan::Window(window), cells, made)
         }
         LogicalPlan::Aggregate(aggregate) => {
+            if aggregate.group_expr.iter().any(|key| !cells.read_by(key).is_empty()) {
+                return Err(refused("grouping by a value that may be withheld"));
+            }
             let made: Vec<Column> = aggregate
                 .schema
                 .iter()
@@ -161,13 +169,13 @@ fn over_one(plan: LogicalPlan, input: LogicalPlan, cells: Cells) -> DfResult<(Lo
                 aggregate.group_expr,
                 aggregate.aggr_expr,
             )?;
-            marked_partial(LogicalPlan::Aggregate(aggregate), Cells::default(), made)
+            marked_partial(LogicalPlan::Aggregate(aggregate), sparse, made)
         }
         LogicalPlan::Distinct(Distinct::All(_)) => {
-            let uncertain = cells.0.iter().map(|cell| cell.value.clone()).collect();
+            let uncertain = cells.list.iter().map(|cell| cell.value.clone()).collect();
             let visible = Projection::try_new(visible_columns(&input), Arc::new(input))?;
             let distinct = Distinct::All(Arc::new(LogicalPlan::Projection(visible)));
-            marked_partial(LogicalPlan::Distinct(distinct), Cells::default(), uncertain)
+            marked_partial(LogicalPlan::Distinct(distinct), sparse, uncertain)
         }
         other => Err(not_carried(&other)),
     }
@@ -176,8 +184,12 @@ fn over_one(plan: LogicalPlan, input: LogicalPlan, cells: Cells) -> DfResult<(Lo
 fn not_carried(plan: &LogicalPlan) -> datafusion::error::DataFusionError {
     let full = plan.display().to_string();
     let kind = full.split([':', ' ']).next().unwrap_or("this");
+    refused(&format!("{kind} over released results of a protected table"))
+}
+
+fn refused(what: &str) -> datafusion::error::DataFusionError {
     EngineError::NotSplit {
-        what: format!("{kind} over released results of a protected table is not done"),
+        what: format!("{what} is not done"),
         hint: "write the statement in a simpler way".to_owned(),
     }
     .into()
@@ -217,7 +229,7 @@ fn over_projection(
     cells: &Cells,
 ) -> DfResult<(LogicalPlan, Cells)> {
     let mut exprs = projection.expr.clone();
-    let mut out = Cells::default();
+    let mut out = Cells { sparse: cells.sparse, ..Cells::default() };
     for (expr, (qualifier, field)) in projection.expr.iter().zip(projection.schema.iter()) {
         let read = cells.read_by(expr);
         if read.is_empty() {
@@ -293,11 +305,18 @@ fn over_join(join: Join, inputs: Vec<(LogicalPlan, Cells)>) -> DfResult<(Logical
     else {
         return Err(not_carried(&LogicalPlan::Join(join)));
     };
-    let mut cells = left_cells.0;
-    if keeps_right(join.join_type) {
-        cells.extend(right_cells.0);
+    let existence = matches!(
+        join.join_type,
+        JoinType::LeftAnti | JoinType::LeftMark | JoinType::RightAnti | JoinType::RightMark
+    );
+    if existence && (left_cells.sparse || right_cells.sparse) {
+        return Err(refused("asking what is not among released groups"));
     }
-    let plan = Join::try_new(
+    let optional_left = matches!(join.join_type, JoinType::Right | JoinType::Full);
+    let optional_right = matches!(join.join_type, JoinType::Left | JoinType::Full);
+    let sparse = left_cells.sparse || right_cells.sparse;
+    let keep_right = keeps_right(join.join_type);
+    let plan = LogicalPlan::Join(Join::try_new(
         Arc::new(left),
         Arc::new(right),
         join.on,
@@ -306,8 +325,28 @@ fn over_join(join: Join, inputs: Vec<(LogicalPlan, Cells)>) -> DfResult<(Logical
         join.join_constraint,
         join.null_equality,
         join.null_aware,
-    )?;
-    Ok((LogicalPlan::Join(plan), Cells(cells)))
+    )?);
+    let mut exprs: Vec<DfExpr> = plan.schema().columns().into_iter().map(DfExpr::Column).collect();
+    let mut out = Cells { sparse, ..Cells::default() };
+    let right = if keep_right { right_cells.list } else { vec![] };
+    let sides = [(left_cells.list, optional_left), (right, optional_right)];
+    for (cell, optional) in
+        sides.into_iter().flat_map(|(list, optional)| list.into_iter().map(move |c| (c, optional)))
+    {
+        if optional {
+            // Where nothing matches, the group may have been withheld: absence is no zero.
+            let status = DfExpr::Column(cell.status);
+            let status = when(status.clone().is_null(), lit(WITHHELD)).otherwise(status)?;
+            let marked = out.add(cell.value);
+            exprs.push(DfExpr::Column(cell.lower).alias(&marked.lower.name));
+            exprs.push(DfExpr::Column(cell.upper).alias(&marked.upper.name));
+            exprs.push(status.alias(&marked.status.name));
+        } else {
+            out.list.push(cell);
+        }
+    }
+    let plan = LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(plan))?);
+    Ok((plan, out))
 }
 
 /// Gives every branch of a union the same companions, by position.
@@ -320,7 +359,8 @@ fn over_union(union: &Union, inputs: Vec<(LogicalPlan, Cells)>) -> DfResult<(Log
             *flag |= cells.of(&column).is_some();
         }
     }
-    let mut out = Cells::default();
+    let sparse = inputs.iter().any(|(_, cells)| cells.sparse);
+    let mut out = Cells { sparse, ..Cells::default() };
     let mut names = vec![];
     for (index, (qualifier, field)) in union.schema.iter().enumerate() {
         if uncertain.get(index).copied().unwrap_or(false) {

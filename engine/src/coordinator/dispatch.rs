@@ -114,6 +114,15 @@ pub(crate) async fn gather(
             parts.push((k, batches));
         }
     }
+    for (ask, parts) in asks.iter().zip(&gathered) {
+        let k = parts.iter().filter_map(|(k, _)| *k).max();
+        if let Some(k) = k.filter(|_| ask.keys > 0) {
+            running.coverage.notice(format!(
+                "groups of fewer than {k} people at an organisation are left out, there and in \
+                 everything computed over the groups"
+            ));
+        }
+    }
     asks.iter().zip(gathered).map(|(ask, parts)| with_node_columns(ask, parts)).collect()
 }
 

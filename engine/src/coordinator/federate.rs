@@ -11,16 +11,17 @@ use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Column, DFSchema, DFSchemaRef, JoinType, TableReference, ToDFSchema};
 use datafusion::datasource::source_as_provider;
 use datafusion::error::{DataFusionError, Result as DfResult};
+use datafusion::execution::SessionState;
 use datafusion::functions_aggregate::expr_fn;
 use datafusion::logical_expr::{
     Aggregate, Expr as DfExpr, Extension, LogicalPlan, Projection, TableScan, cast, ident, lit,
     when,
 };
-use hedgerow_policies::{Block, CellBounds, Join, Output, TableContract, cell_bounds};
+use hedgerow_policies::{Block, CellBounds, Expr, Join, Output, TableContract, cell_bounds};
 
 use super::carry::{Cells, carry};
 use super::dispatch::{FragmentAsk, HIDDEN, HIDDEN_ALL, NODES};
-use super::federation::{Federation, groups_are_whole};
+use super::federation::{Federation, coerced, groups_are_whole};
 use super::fragment::FederatedFragment;
 use super::place::{Misplaced, place};
 use super::rows::FederatedTable;
@@ -45,9 +46,10 @@ pub(crate) struct Federated {
 /// split over them.
 pub(crate) fn federate(
     federation: &Arc<Federation>,
+    state: &SessionState,
     plan: LogicalPlan,
 ) -> Result<Federated, EngineError> {
-    let federate = Federate { federation, fragments: Mutex::default() };
+    let federate = Federate { federation, state, fragments: Mutex::default() };
     let (plan, cells) = federate.rewrite(plan, None)?;
     let fragments = federate.fragments.into_inner().unwrap_or_else(|p| p.into_inner());
     Ok(Federated { plan, cells, fragments })
@@ -55,6 +57,7 @@ pub(crate) fn federate(
 
 struct Federate<'a> {
     federation: &'a Arc<Federation>,
+    state: &'a SessionState,
     fragments: Mutex<Vec<FragmentAsk>>,
 }
 
@@ -214,6 +217,7 @@ impl Federate<'_> {
             }
         }
         let protected = tables.iter().any(|table| table.is_protected());
+        let (keys, places) = unique(keys);
         let node_block = Block {
             output: Output::Groups { keys: keys.clone(), measures: parts.measures },
             ..block.clone()
@@ -226,10 +230,11 @@ impl Federate<'_> {
             keys: keys.len(),
             schema: plain_schema(&schema),
         };
-        let merge = Merge { ask: &ask, merged: &merged, whole, tables: &tables };
+        let coerced = coerced(self.state, plan).map_err(never)?;
+        let types = coerced.schema().fields().iter().map(|f| f.data_type().clone()).collect();
+        let merge = Merge { ask: &ask, merged: &merged, whole, tables: &tables, places, types };
         let source = self.source(&ask).map_err(never)?;
-        let output = plan.schema();
-        merge.plan(source, output).map_err(never)
+        merge.plan(source, plan.schema()).map_err(never)
     }
 
     /// The plan node of a fragment; equal fragments are asked once.
@@ -259,10 +264,24 @@ fn aggregate_call(expr: &DfExpr) -> Option<&datafusion::logical_expr::expr::Aggr
     }
 }
 
+/// Keys, each once, and for each of `keys` its place among them.
+fn unique(keys: &[Expr]) -> (Vec<Expr>, Vec<usize>) {
+    let mut once: Vec<Expr> = vec![];
+    let places = keys
+        .iter()
+        .map(|key| {
+            once.iter().position(|known| known == key).unwrap_or_else(|| {
+                once.push(key.clone());
+                once.len() - 1
+            })
+        })
+        .collect();
+    (once, places)
+}
+
 fn plain_schema(schema: &Schema) -> Arc<Schema> {
-    let field = |field: &Arc<Field>| {
-        Arc::new(Field::new(field.name(), wire_type(field.data_type()), true))
-    };
+    let field =
+        |field: &Arc<Field>| Arc::new(Field::new(field.name(), wire_type(field.data_type()), true));
     Arc::new(Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>()))
 }
 
@@ -290,6 +309,10 @@ struct Merge<'a> {
     merged: &'a [Merged],
     whole: bool,
     tables: &'a [Arc<TableContract>],
+    /// For each key of the statement, its place among the keys asked: each is asked once.
+    places: Vec<usize>,
+    /// Types of the statement's keys and aggregates, after coercion.
+    types: Vec<DataType>,
 }
 
 /// Status codes of `CellStatus`, as literals of the merge plan.
@@ -347,19 +370,21 @@ impl Merge<'_> {
         aggregated: bool,
     ) -> DfResult<(LogicalPlan, Cells)> {
         let mut exprs = vec![];
-        let mut cells = Cells::default();
+        let mut cells =
+            Cells { sparse: self.ask.protected && !keys.is_empty(), ..Cells::default() };
         for (index, (qualifier, field)) in output.iter().enumerate() {
-            let expr = match keys.get(index) {
+            let expr = match self.places.get(index).and_then(|place| keys.get(*place)) {
                 Some(key) => key.clone(),
-                None => self.value(index - keys.len(), aggregated, keys.is_empty())?,
+                None => self.value(index - self.places.len(), aggregated, keys.is_empty())?,
             };
-            exprs.push(named(expr, field.data_type(), source.schema(), qualifier, field.name())?);
+            let data_type = self.types.get(index).unwrap_or(field.data_type());
+            exprs.push(named(expr, data_type, source.schema(), qualifier, field.name())?);
         }
         if self.ask.protected {
             for (index, merged) in self.merged.iter().enumerate() {
-                let Some((qualifier, field)) = output.iter().nth(keys.len() + index) else {
-                    continue;
-                };
+                let place = self.places.len() + index;
+                let Some((qualifier, field)) = output.iter().nth(place) else { continue };
+                let data_type = self.types.get(place).unwrap_or(field.data_type());
                 let value = Column::new(qualifier.cloned(), field.name());
                 let [lower, upper, status] = if aggregated {
                     self.companions(index, merged)?
@@ -368,8 +393,8 @@ impl Merge<'_> {
                 };
                 let names = cells.add(value);
                 for (name, expr, data_type) in [
-                    (names.lower.name, lower, field.data_type()),
-                    (names.upper.name, upper, field.data_type()),
+                    (names.lower.name, lower, data_type),
+                    (names.upper.name, upper, data_type),
                     (names.status.name, status, &DataType::UInt8),
                 ] {
                     exprs.push(named(expr, data_type, source.schema(), None, &name)?);

@@ -9,7 +9,7 @@ use datafusion::catalog::{
 };
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::TableScan;
+use datafusion::logical_expr::{LogicalPlan, TableScan};
 use futures::FutureExt;
 use hedgerow_catalog::{Contracts, NodeDescription, visible_schema};
 use hedgerow_policies::{Block, Expr, Literal, Output};
@@ -221,7 +221,8 @@ impl Federation {
         };
         // Every table is at hand, so resolution never waits.
         let plan = plan.now_or_never().and_then(Result::ok).ok_or_else(doubtful)?;
-        let schema = Arc::clone(plan.schema().inner());
+        let coerced = coerced(&self.fragment_state, &plan).map_err(|_| doubtful())?;
+        let schema = Arc::clone(coerced.schema().inner());
         let known = self.proved.lock().is_ok_and(|proved| proved.contains(&text));
         if known {
             return Ok(schema);
@@ -259,6 +260,14 @@ impl Federation {
             _ => None,
         }
     }
+}
+
+/// A plan with its types as they will be when it runs.
+pub(crate) fn coerced(
+    state: &SessionState,
+    plan: &LogicalPlan,
+) -> datafusion::error::Result<LogicalPlan> {
+    state.analyzer().execute_and_check(plan.clone(), state.config_options(), |_, _| {})
 }
 
 /// How many proved texts are remembered.

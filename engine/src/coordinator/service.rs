@@ -34,7 +34,7 @@ use crate::channel::NodeChannel;
 use crate::dialect::{session_config, state_builder};
 use crate::error::EngineError;
 use crate::memory::task_context;
-use crate::parse::{nearest, parse_statement, resolve, statement_kind};
+use crate::parse::{STATEMENT_OPERATORS_MAX, nearest, parse_statement, resolve, statement_kind};
 
 /// Plans statements across a federation and merges what its nodes release.
 #[derive(Debug)]
@@ -155,7 +155,8 @@ impl Coordinator {
         companions: bool,
     ) -> Result<Prepared, EngineError> {
         self.federation.refresh().await;
-        let parsed = parse_statement(statement, self.limits.statement_bytes_max)?;
+        let parsed =
+            parse_statement(statement, self.limits.statement_bytes_max, STATEMENT_OPERATORS_MAX)?;
         let kind = match parsed {
             Statement::Statement(inner) => match *inner {
                 SqlStatement::Set(set) => set_option(&set)?,
@@ -192,7 +193,7 @@ impl Coordinator {
 
     fn federated(&self, plan: LogicalPlan, companions: bool) -> Result<PlannedQuery, EngineError> {
         let folded = fold_constants(plan, &self.state).map_err(crate::parse::resolution_error)?;
-        let federated = federate(&self.federation, folded)?;
+        let federated = federate(&self.federation, &self.state, folded)?;
         let plan = with_total_order(federated.plan).map_err(EngineError::from_execution)?;
         let plan = self.state.optimize(&plan).map_err(crate::parse::resolution_error)?;
         let edge = Edge::new(plan.schema(), &federated.cells, companions);

@@ -30,14 +30,11 @@ pub(crate) fn check_casts(plan: &LogicalPlan, state: &SessionState) -> Result<()
         }
         node.apply_expressions(|expr| {
             expr.apply(|part| {
-                if let Expr::Cast(cast) = part
-                    && !matches!(cast.expr.as_ref(), Expr::Literal(..))
-                    && !cast
-                        .expr
-                        .get_type(&schema)
-                        .is_ok_and(|from| is_total(&from, cast.field.data_type()))
+                if let Some((operand, to)) = cast_of(part)
+                    && !matches!(operand, Expr::Literal(..))
+                    && !operand.get_type(&schema).is_ok_and(|from| is_total(&from, &to))
                 {
-                    fallible.get_or_insert_with(|| cast.field.data_type().clone());
+                    fallible.get_or_insert(to);
                 }
                 Ok(TreeNodeRecursion::Continue)
             })
@@ -55,7 +52,23 @@ pub(crate) fn check_casts(plan: &LogicalPlan, state: &SessionState) -> Result<()
     }
 }
 
-/// Casts that succeed on every value.
+/// Operand and target of a cast, whichever way it is written. A target that cannot be read is one
+/// to which nothing casts safely.
+fn cast_of(expr: &Expr) -> Option<(&Expr, DataType)> {
+    match expr {
+        Expr::Cast(cast) => Some((&cast.expr, cast.field.data_type().clone())),
+        Expr::ScalarFunction(call) if call.func.name() == "arrow_cast" => {
+            let to = call.args.get(1).and_then(|to| match to {
+                Expr::Literal(text, _) => text.try_as_str().flatten()?.parse().ok(),
+                _ => None,
+            });
+            Some((call.args.first()?, to.unwrap_or(DataType::Binary)))
+        }
+        _ => None,
+    }
+}
+
+/// Casts that succeed on every value. A date is not read as a timestamp: far dates overflow.
 fn is_total(from: &DataType, to: &DataType) -> bool {
     use DataType as T;
     if from == to {
@@ -74,7 +87,8 @@ fn is_total(from: &DataType, to: &DataType) -> bool {
         (T::Int16, T::Decimal128(p, s)) => whole_digits(*p, *s) >= 5,
         (T::Int32, T::Decimal128(p, s)) => whole_digits(*p, *s) >= 10,
         (T::Int64, T::Decimal128(p, s)) => whole_digits(*p, *s) >= 19,
-        (T::Date32, T::Timestamp(..)) | (T::Timestamp(..), T::Timestamp(..) | T::Date32) => true,
+        (T::Timestamp(a, x), T::Timestamp(b, y)) => a == b && x == y,
+        (T::Timestamp(..), T::Date32) => true,
         _ => false,
     }
 }
