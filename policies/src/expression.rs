@@ -306,7 +306,7 @@ fn check_function(name: &str, arguments: &[Expr]) -> Result<(), Refusal> {
         .all(|argument| matches!(argument, Expr::Literal(l) if positive(l)));
     let unit = match name {
         "date_part" => matches!(arguments.first(), Some(Expr::Literal(l))
-            if l.text.as_deref().is_some_and(|unit| DATE_PARTS.contains(&unit))),
+            if l.text.as_ref().is_some_and(|t| DATE_PARTS.contains(&t.to_lowercase().as_str()))),
         _ => true,
     };
     if TOTAL_FUNCTIONS.contains(&name) && safe_arguments && unit {

@@ -178,12 +178,6 @@ const SLOW: &str =
     "SELECT count(*) FROM number WHERE md5(repeat(CAST(n AS VARCHAR), 300)) LIKE 'zz%'";
 const SLOW_ROWS: usize = 600_000;
 
-/// Numbers joined with themselves, without keys to join by and with hardly a pair that fits: few
-/// and long steps.
-const SLOW_WITHOUT_KEYS: &str = "SELECT a.n % 7 AS rest, count(*) FROM number a \
-                                 JOIN number b ON a.organisation = b.organisation \
-                                 WHERE (a.n * b.n) % 1000003 = 17 GROUP BY 1";
-
 fn numbers(organisation: &str, count: usize) -> Spec {
     let rows: String = (0..count).map(|n| format!("{n}\n")).collect();
     Spec::default().contract(NUMBER).organisation(
@@ -233,25 +227,6 @@ async fn a_statement_has_its_time() {
         world.shutdown().await;
     })
     .await;
-}
-
-/// Work that is dropped in the middle of a long step must not go on by itself. A runtime ends when
-/// the steps of its tasks do, so its end tells when the work ended.
-#[test]
-fn a_join_without_keys_ends_with_its_time() {
-    let runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime = { runtime }.worker_threads(4).enable_all().build().unwrap();
-    runtime.block_on(in_time(async {
-        let spec = numbers("keyford", 7_000).limits("statement_timeout_ms = 300");
-        let world = World::start(spec).await;
-        let mut client = world.client().await;
-        let error = client.try_ask(SLOW_WITHOUT_KEYS).await.map(|_| ()).unwrap_err();
-        assert_eq!(error.sqlstate, "57014", "{error:?}");
-        world.shutdown().await;
-    }));
-    let ended = Instant::now();
-    drop(runtime);
-    assert!(ended.elapsed() < Duration::from_secs(2), "the work went on for {:?}", ended.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -5,7 +5,7 @@
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::logical_expr::expr::{Between, Case, InList, Like, ScalarFunction};
-use datafusion::logical_expr::{Expr as DfExpr, Operator, Volatility};
+use datafusion::logical_expr::{Expr as DfExpr, ExprSchemable, Operator, Volatility};
 use hedgerow_policies::{BinaryOperator, Expr, Literal, TypeName, UnaryTest};
 
 use super::lower::{NotABlock, OPTIONAL_ORGANISATION};
@@ -90,7 +90,10 @@ impl Names<'_> {
     }
 
     fn binary(&self, left: &DfExpr, op: Operator, right: &DfExpr) -> Lowered {
-        let (left, right) = (self.lower(left)?, self.lower(right)?);
+        let (left, right) = match operator(op).is_ok_and(BinaryOperator::is_comparison) {
+            true => (self.beside(right, left)?, self.beside(left, right)?),
+            false => (self.lower(left)?, self.lower(right)?),
+        };
         Ok(match op {
             Operator::And => Expr::And(flat(left, right, |e| match e {
                 Expr::And(list) => Ok(list),
@@ -108,6 +111,21 @@ impl Names<'_> {
         })
     }
 
+    /// Lowers `expr`, which is compared with `column`. A point in time takes the column's own type
+    /// where it is exact in it, so that the constant is converted and not every row.
+    fn beside(&self, column: &DfExpr, expr: &DfExpr) -> Lowered {
+        if let DfExpr::Literal(value, _) = expr
+            && value.data_type().is_temporal()
+            && let Ok(own) = column.get_type(self.schema)
+            && own.is_temporal()
+            && let Ok(converted) = value.cast_to(&own)
+            && converted.cast_to(&value.data_type()).is_ok_and(|back| back == *value)
+        {
+            return literal(&converted).map(Expr::Literal);
+        }
+        self.lower(expr)
+    }
+
     fn like(&self, like: &Like) -> Lowered {
         Ok(Expr::Like {
             operand: self.boxed(&like.expr)?,
@@ -122,15 +140,19 @@ impl Names<'_> {
         Ok(Expr::Between {
             operand: self.boxed(&between.expr)?,
             negated: between.negated,
-            low: self.boxed(&between.low)?,
-            high: self.boxed(&between.high)?,
+            low: Box::new(self.beside(&between.expr, &between.low)?),
+            high: Box::new(self.beside(&between.expr, &between.high)?),
         })
     }
 
     fn in_list(&self, list: &InList) -> Lowered {
         Ok(Expr::InList {
             operand: self.boxed(&list.expr)?,
-            list: self.lower_all(&list.list)?,
+            list: list
+                .list
+                .iter()
+                .map(|item| self.beside(&list.expr, item))
+                .collect::<Result<_, _>>()?,
             negated: list.negated,
         })
     }

@@ -217,7 +217,11 @@ impl Federate<'_> {
             }
         }
         let protected = tables.iter().any(|table| table.is_protected());
-        let (keys, places) = unique(keys);
+        let (keys, mut places) = unique(keys);
+        if plan.schema().fields().len() == keys.len() + measures.len() {
+            // DataFusion itself lists a repeated key once.
+            places = (0..keys.len()).collect();
+        }
         let node_block = Block {
             output: Output::Groups { keys: keys.clone(), measures: parts.measures },
             ..block.clone()
