@@ -172,6 +172,9 @@ impl AggregateFunction {
     }
 }
 
+/// A column by the position of its relation and its name.
+pub type ColumnPlace<'a> = (usize, &'a str);
+
 /// A scalar expression over the relations of a block.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Expr {
@@ -504,7 +507,7 @@ impl Expr {
     }
 
     /// The two sides of an equality between columns, if it is one.
-    pub fn column_equality(&self) -> Option<((usize, &str), (usize, &str))> {
+    pub fn column_equality(&self) -> Option<(ColumnPlace<'_>, ColumnPlace<'_>)> {
         let Self::Binary { left, operator: BinaryOperator::Equal, right } = self else {
             return None;
         };

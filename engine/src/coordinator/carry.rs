@@ -270,8 +270,7 @@ fn computed(
         DfExpr::Alias(alias) => alias.expr.as_ref().clone(),
         other => other.clone(),
     };
-    let status =
-        |code: u8, cell: &Cell| DfExpr::Column(cell.status.clone()).is_not_distinct_from_code(code);
+    let status = |code: u8, cell: &Cell| DfExpr::Column(cell.status.clone()).has_code(code);
     let any = |code: u8| {
         read.iter().map(|cell| status(code, cell)).reduce(|a, b| a.or(b)).unwrap_or(lit(false))
     };
@@ -286,11 +285,11 @@ fn computed(
 
 /// Comparison of a status that is FALSE where there is no status (an unmatched outer join).
 trait StatusCode {
-    fn is_not_distinct_from_code(self, code: u8) -> DfExpr;
+    fn has_code(self, code: u8) -> DfExpr;
 }
 
 impl StatusCode for DfExpr {
-    fn is_not_distinct_from_code(self, code: u8) -> DfExpr {
+    fn has_code(self, code: u8) -> DfExpr {
         datafusion::logical_expr::binary_expr(
             self,
             datafusion::logical_expr::Operator::IsNotDistinctFrom,
