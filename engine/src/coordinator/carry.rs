@@ -15,8 +15,12 @@ use datafusion::logical_expr::{
     Distinct, Expr as DfExpr, ExprSchemable, Join, LogicalPlan, Projection, Union, cast, lit, when,
 };
 
-use super::federate::{PARTIAL, RELEASED, WITHHELD, keeps_right};
 use crate::error::EngineError;
+
+/// Status codes of `CellStatus`, as literals of the merge plan.
+pub(crate) const RELEASED: u8 = 0;
+pub(crate) const PARTIAL: u8 = 1;
+pub(crate) const WITHHELD: u8 = 2;
 
 /// A column of a plan with the columns that say how far it can be believed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -393,4 +397,9 @@ fn over_union(union: &Union, inputs: Vec<(LogicalPlan, Cells)>) -> DfResult<(Log
     }
     let plan = LogicalPlan::Union(Union::try_new_with_loose_types(branches)?);
     Ok((plan, out))
+}
+
+/// Joins that keep no column of their right side.
+fn keeps_right(join_type: JoinType) -> bool {
+    !matches!(join_type, JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark)
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! session ──► service ── catalog    what tables there are, from contracts and nodes
 //!               │
-//!               ├─ federate ─ place ─ split ─ carry     resolved plan -> bundle + merge plan
+//!               ├─ federate ─ place ─ split ─ merge ─ carry   resolved plan -> bundle + merge plan
 //!               ├─ running ─ dispatch                   one bundle per node, one round trip
 //!               ├─ fragment ─ rows ─ merge_state        plan nodes that read what nodes released
 //!               └─ edge                                 wire types, marks, the client's columns
@@ -17,6 +17,7 @@ mod explain;
 mod federate;
 mod federation;
 mod fragment;
+mod merge;
 mod merge_state;
 mod place;
 mod rows;
