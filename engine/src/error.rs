@@ -32,6 +32,8 @@ pub mod sqlstate {
     pub const UNAVAILABLE: &str = "08006";
     /// A value does not fit: division by zero, a failed cast, an overflow.
     pub const DATA_EXCEPTION: &str = "22000";
+    /// A data file cannot be read.
+    pub const FILES: &str = "58030";
     /// Our fault.
     pub const INTERNAL: &str = "XX000";
 }
@@ -151,6 +153,9 @@ pub enum EngineError {
         /// The kind of failure, without values.
         what: &'static str,
     },
+    /// A data file of the organisation cannot be read.
+    #[error("a data file cannot be read: it is missing, damaged, or was changed")]
+    Files,
     /// The gate could not judge; nothing left.
     #[error(transparent)]
     Gate(#[from] GateError),
@@ -183,6 +188,7 @@ impl EngineError {
             Self::Timeout { .. } => sqlstate::CANCELLED,
             Self::Node(error) => &error.sqlstate,
             Self::Data { .. } => sqlstate::DATA_EXCEPTION,
+            Self::Files => sqlstate::FILES,
             Self::BadAnswer { .. } | Self::Gate(_) | Self::Internal { .. } => sqlstate::INTERNAL,
         }
     }
@@ -208,6 +214,14 @@ impl EngineError {
             ),
             Self::Limit { .. } => (None, Some("ask for less".to_owned())),
             Self::ReadOnly { .. } => (None, Some("write a SELECT".to_owned())),
+            Self::Files => (
+                None,
+                Some(
+                    "tell the organisation; its node's log names the file, and a node that is \
+                     restarted leaves out what it cannot read"
+                        .to_owned(),
+                ),
+            ),
             Self::Memory => (None, Some("group by fewer values, or ask for fewer rows".to_owned())),
             _ => (None, None),
         };
@@ -228,7 +242,17 @@ impl EngineError {
             Err(error) => match error.find_root() {
                 DataFusionError::ArrowError(arrow, _) => Self::from_arrow(arrow),
                 DataFusionError::ResourcesExhausted(_) => Self::Memory,
-                DataFusionError::Execution(_) => Self::Data { what: "evaluation failed" },
+                DataFusionError::ParquetError(_)
+                | DataFusionError::ObjectStore(_)
+                | DataFusionError::IoError(_) => {
+                    // These words are about the file, not about what is in it.
+                    tracing::warn!(%error, "a data file cannot be read");
+                    Self::Files
+                }
+                // A function's own error, which may quote what it was given.
+                DataFusionError::Execution(_) | DataFusionError::External(_) => {
+                    Self::Data { what: "evaluation failed" }
+                }
                 DataFusionError::NotImplemented(_) => Self::NotSplit {
                     what: "the statement uses something that is not implemented".to_owned(),
                     hint: "simplify the statement".to_owned(),
