@@ -32,13 +32,26 @@ pub mod sqlstate {
     pub const UNAVAILABLE: &str = "08006";
     /// A value does not fit: division by zero, a failed cast, an overflow.
     pub const DATA_EXCEPTION: &str = "22000";
+    /// The handle of a prepared statement is not known.
+    pub const UNKNOWN_HANDLE: &str = "26000";
     /// Our fault.
     pub const INTERNAL: &str = "XX000";
+    /// All of them.
+    pub const ALL: [&str; 12] = [
+        REFUSED,
+        UNKNOWN_TABLE,
+        UNKNOWN_COLUMN,
+        SYNTAX,
+        NOT_SUPPORTED,
+        NOT_AUTHENTICATED,
+        CANCELLED,
+        LIMIT,
+        UNAVAILABLE,
+        DATA_EXCEPTION,
+        UNKNOWN_HANDLE,
+        INTERNAL,
+    ];
 }
-
-/// Limits that are keys of a server's configuration.
-const CONFIGURED_LIMITS: [&str; 4] =
-    ["statement_bytes_max", "answer_rows_max", "queries_max", "message_bytes_max"];
 
 /// An error as it crosses a trust boundary: no data value, no cause.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,7 +129,7 @@ pub enum EngineError {
         hint: String,
     },
     /// A named limit was reached.
-    #[error("{limit} is {value}, over the limit of {maximum}")]
+    #[error("the statement passes `limits.{limit}` = {maximum}: it comes to {value} or more")]
     Limit {
         /// Configuration key of the limit.
         limit: &'static str,
@@ -126,8 +139,17 @@ pub enum EngineError {
         maximum: u64,
     },
     /// The statement needs more memory than it may have.
-    #[error("the statement needs more memory than `limits.memory_bytes_max_per_query` allows")]
-    Memory,
+    #[error("the statement needs more memory than `limits.{limit}` allows")]
+    Memory {
+        /// Configuration key of the limit.
+        limit: &'static str,
+    },
+    /// The statement took too long to plan.
+    #[error("planning the statement took longer than `limits.planning_timeout_ms` = {timeout_ms}")]
+    Planning {
+        /// The limit.
+        timeout_ms: u64,
+    },
     /// The statement took too long.
     #[error("the statement ran longer than `limits.statement_timeout_ms` = {timeout_ms}")]
     Timeout {
@@ -179,7 +201,7 @@ impl EngineError {
             Self::UnknownColumn { .. } => sqlstate::UNKNOWN_COLUMN,
             Self::ReadOnly { .. } | Self::NotSplit { .. } => sqlstate::NOT_SUPPORTED,
             Self::Refused(_) => sqlstate::REFUSED,
-            Self::Limit { .. } | Self::Memory => sqlstate::LIMIT,
+            Self::Limit { .. } | Self::Memory { .. } | Self::Planning { .. } => sqlstate::LIMIT,
             Self::Timeout { .. } => sqlstate::CANCELLED,
             Self::Node(error) => &error.sqlstate,
             Self::Data { .. } => sqlstate::DATA_EXCEPTION,
@@ -200,15 +222,19 @@ impl EngineError {
                 (None, nearest.as_ref().map(|name| format!("did you mean `{name}`?")))
             }
             Self::NotSplit { hint, .. } => (None, Some(hint.clone())),
-            Self::Limit { limit, .. } if CONFIGURED_LIMITS.contains(limit) => (
+            Self::Limit { limit, .. } => (
                 None,
                 Some(format!(
                     "ask for less, or raise `limits.{limit}` in the server's configuration"
                 )),
             ),
-            Self::Limit { .. } => (None, Some("ask for less".to_owned())),
+            Self::Planning { .. } => {
+                (None, Some("write the statement in a simpler way".to_owned()))
+            }
             Self::ReadOnly { .. } => (None, Some("write a SELECT".to_owned())),
-            Self::Memory => (None, Some("group by fewer values, or ask for fewer rows".to_owned())),
+            Self::Memory { .. } => {
+                (None, Some("group by fewer values, or ask for fewer rows".to_owned()))
+            }
             _ => (None, None),
         };
         WireError {
@@ -227,7 +253,7 @@ impl EngineError {
             Ok(own) => own,
             Err(error) => match error.find_root() {
                 DataFusionError::ArrowError(arrow, _) => Self::from_arrow(arrow),
-                DataFusionError::ResourcesExhausted(_) => Self::Memory,
+                DataFusionError::ResourcesExhausted(what) => Self::exhausted(what),
                 DataFusionError::Execution(_) => Self::Data { what: "evaluation failed" },
                 DataFusionError::NotImplemented(_) => Self::NotSplit {
                     what: "the statement uses something that is not implemented".to_owned(),
@@ -236,6 +262,13 @@ impl EngineError {
                 _ => Self::internal("execution", error),
             },
         }
+    }
+
+    /// The pool says by name which limit it met; whatever else ran out is the statement's own.
+    fn exhausted(what: &str) -> Self {
+        let own = "memory_bytes_max_per_query";
+        let of_all = what.contains("memory_bytes_max") && !what.contains(own);
+        Self::Memory { limit: if of_all { "memory_bytes_max" } else { own } }
     }
 
     fn from_arrow(error: &datafusion::arrow::error::ArrowError) -> Self {
