@@ -139,11 +139,11 @@ pub enum EngineError {
         maximum: u64,
     },
     /// The statement needs more memory than it may have.
-    #[error("the statement needs more memory than `limits.{limit}` allows")]
-    Memory {
-        /// Configuration key of the limit.
-        limit: &'static str,
-    },
+    #[error(
+        "the statement needs more memory than `limits.memory_bytes_max_per_query` allows, or all \
+         statements together more than `limits.memory_bytes_max`"
+    )]
+    Memory,
     /// The statement took too long to plan.
     #[error("planning the statement took longer than `limits.planning_timeout_ms` = {timeout_ms}")]
     Planning {
@@ -201,7 +201,7 @@ impl EngineError {
             Self::UnknownColumn { .. } => sqlstate::UNKNOWN_COLUMN,
             Self::ReadOnly { .. } | Self::NotSplit { .. } => sqlstate::NOT_SUPPORTED,
             Self::Refused(_) => sqlstate::REFUSED,
-            Self::Limit { .. } | Self::Memory { .. } | Self::Planning { .. } => sqlstate::LIMIT,
+            Self::Limit { .. } | Self::Memory | Self::Planning { .. } => sqlstate::LIMIT,
             Self::Timeout { .. } => sqlstate::CANCELLED,
             Self::Node(error) => &error.sqlstate,
             Self::Data { .. } => sqlstate::DATA_EXCEPTION,
@@ -232,9 +232,7 @@ impl EngineError {
                 (None, Some("write the statement in a simpler way".to_owned()))
             }
             Self::ReadOnly { .. } => (None, Some("write a SELECT".to_owned())),
-            Self::Memory { .. } => {
-                (None, Some("group by fewer values, or ask for fewer rows".to_owned()))
-            }
+            Self::Memory => (None, Some("group by fewer values, or ask for fewer rows".to_owned())),
             _ => (None, None),
         };
         WireError {
@@ -253,7 +251,7 @@ impl EngineError {
             Ok(own) => own,
             Err(error) => match error.find_root() {
                 DataFusionError::ArrowError(arrow, _) => Self::from_arrow(arrow),
-                DataFusionError::ResourcesExhausted(what) => Self::exhausted(what),
+                DataFusionError::ResourcesExhausted(_) => Self::Memory,
                 DataFusionError::Execution(_) => Self::Data { what: "evaluation failed" },
                 DataFusionError::NotImplemented(_) => Self::NotSplit {
                     what: "the statement uses something that is not implemented".to_owned(),
@@ -262,13 +260,6 @@ impl EngineError {
                 _ => Self::internal("execution", error),
             },
         }
-    }
-
-    /// The pool says by name which limit it met; whatever else ran out is the statement's own.
-    fn exhausted(what: &str) -> Self {
-        let own = "memory_bytes_max_per_query";
-        let of_all = what.contains("memory_bytes_max") && !what.contains(own);
-        Self::Memory { limit: if of_all { "memory_bytes_max" } else { own } }
     }
 
     fn from_arrow(error: &datafusion::arrow::error::ArrowError) -> Self {

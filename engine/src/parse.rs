@@ -7,9 +7,12 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast::{Statement as SqlStatement, TableFactor, Visit, Visitor};
+use hedgerow_catalog::Limits;
 
 use crate::error::EngineError;
+use crate::limits::plan::check_plan;
 use crate::limits::text::TextLimits;
+use crate::limits::written::check_written;
 
 /// How deep a statement may nest.
 const NESTING_MAX: usize = 64;
@@ -90,6 +93,21 @@ pub(crate) async fn resolve(
     statement: Statement,
 ) -> Result<LogicalPlan, EngineError> {
     state.statement_to_plan(statement).await.map_err(resolution_error)
+}
+
+/// Resolves a statement that others wrote, within the limits on its size.
+///
+/// # Errors
+/// As [`resolve`], and [`EngineError::Limit`].
+pub(crate) async fn resolve_within(
+    state: &SessionState,
+    statement: Statement,
+    limits: &Limits,
+) -> Result<LogicalPlan, EngineError> {
+    check_written(&statement, limits)?;
+    let plan = resolve(state, statement).await?;
+    check_plan(&plan, limits)?;
+    Ok(plan)
 }
 
 /// The kind of a statement, for an error: its first word.

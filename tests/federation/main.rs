@@ -9,6 +9,8 @@
 //! threshold   nine people are nowhere, ten are; a node asked directly
 //! tpch        TPC-H over four nodes against one DataFusion
 //! faults      what is down, wrong, slow or cancelled
+//! limits      every limit at its edge
+//! http        what an operator's tools see: alive, ready, figures
 //! ```
 
 #![expect(
@@ -21,6 +23,8 @@
 
 mod answers;
 mod faults;
+mod http;
+mod limits;
 mod logs;
 mod questions;
 mod slt;

@@ -34,9 +34,8 @@ use crate::dialect::{session_config, state_builder};
 use crate::error::EngineError;
 use crate::limits::answer::AnswerCount;
 use crate::limits::memory::{Memory, account, task_context};
-use crate::limits::plan::check_plan;
 use crate::limits::text::TextLimits;
-use crate::parse::{nearest, parse_statement, resolve, statement_kind};
+use crate::parse::{nearest, parse_statement, resolve_within, statement_kind};
 use crate::work::planning;
 use crate::work::run;
 use crate::work::steps::short_steps;
@@ -189,10 +188,9 @@ impl Coordinator {
 
     async fn plan(&self, statement: Statement, companions: bool) -> Result<Kind, EngineError> {
         read_only(&statement)?;
-        let plan = resolve(&self.state, statement)
+        let plan = resolve_within(&self.state, statement, &self.limits)
             .await
             .map_err(|error| self.with_nearest_table(error))?;
-        check_plan(&plan, &self.limits)?;
         match plan {
             LogicalPlan::Explain(explained) => {
                 let query = self.federated(explained.plan.as_ref().clone(), companions)?;

@@ -65,7 +65,6 @@ struct StatementPool {
     maximum: usize,
 }
 
-/// Name of the limit in the error: it travels through DataFusion as text.
 fn exhausted(limit: &str) -> DataFusionError {
     DataFusionError::ResourcesExhausted(limit.to_owned())
 }

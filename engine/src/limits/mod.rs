@@ -3,7 +3,8 @@
 //! | part | bounds | when |
 //! | --- | --- | --- |
 //! | [`text`] | bytes, tokens, chains of operators | before parsing |
-//! | [`plan`] | plan nodes and scans, CTEs counted per use | before anything walks the plan |
+//! | [`written`] | tables and queries, CTEs counted per use | before names are resolved |
+//! | [`plan`] | plan nodes and scans, in the same way | before anything else walks the plan |
 //! | [`memory`] | working memory of a statement and of all | while it runs |
 //! | [`answer`] | rows and bytes of an answer | while it is sent |
 //!
@@ -13,6 +14,7 @@ pub(crate) mod answer;
 pub(crate) mod memory;
 pub(crate) mod plan;
 pub(crate) mod text;
+pub(crate) mod written;
 
 use crate::error::EngineError;
 

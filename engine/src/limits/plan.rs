@@ -1,7 +1,7 @@
 //! Limits on a resolved plan.
 //!
-//! A CTE is planned once and shared by all its uses, so thirty lines can stand for a billion scans.
-//! The count follows every use, as each later step does, and stops where a limit is passed.
+//! The count follows every use of a CTE, as each later step does, subqueries included, and stops
+//! where a limit is passed.
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::{DataFusionError, Result};

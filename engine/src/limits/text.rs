@@ -182,7 +182,6 @@ fn is_operator(token: &Token) -> bool {
         | Token::Tilde
         | Token::DoubleColon
         | Token::Colon
-        | Token::Period
         | Token::Arrow
         | Token::LongArrow => true,
         _ => false,

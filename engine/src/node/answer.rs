@@ -27,9 +27,8 @@ use crate::dialect::{session_config, state_builder};
 use crate::error::EngineError;
 use crate::limits::answer::{AnswerCount, counted};
 use crate::limits::memory::{Memory, account};
-use crate::limits::plan::check_plan;
 use crate::limits::text::TextLimits;
-use crate::parse::{parse_query, resolve};
+use crate::parse::{parse_query, resolve, resolve_within};
 use crate::work::planning::plan;
 
 const CATALOG: &str = "node";
@@ -186,8 +185,7 @@ impl Node {
 
     async fn judge_fragment(&self, text: &str) -> Result<Judged, EngineError> {
         let limits = TextLimits::of_fragments(&self.limits);
-        let plan = resolve(&self.state, parse_query(text, limits)?).await?;
-        check_plan(&plan, &self.limits)?;
+        let plan = resolve_within(&self.state, parse_query(text, limits)?, &self.limits).await?;
         let target = |scan: &TableScan| self.target(scan);
         let block =
             Lowering::new(&target).fragment(&plan).map_err(|not| EngineError::NotSplit {

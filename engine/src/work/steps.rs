@@ -116,3 +116,40 @@ fn slices(batch: &RecordBatch) -> Vec<RecordBatch> {
     let starts = (0..batch.num_rows()).step_by(SLICE_ROWS);
     starts.map(|start| batch.slice(start, SLICE_ROWS.min(batch.num_rows() - start))).collect()
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, clippy::panic, reason = "test")]
+mod tests {
+    use std::time::Duration;
+
+    use datafusion::arrow::array::{ArrayRef, Int64Array};
+    use datafusion::prelude::SessionContext;
+
+    use super::*;
+    use crate::work::{run, workers};
+
+    /// 900 million pairs from one batch on each side: minutes of work in one step, uncut.
+    #[tokio::test]
+    async fn a_join_without_keys_ends_when_it_is_dropped() {
+        let context = SessionContext::new();
+        for name in ["a", "b"] {
+            let rows: ArrayRef = Arc::new(Int64Array::from_iter_values(0..30_000));
+            let batch = RecordBatch::try_from_iter([("n", rows)]).unwrap();
+            context.register_batch(name, batch).unwrap();
+        }
+        let sql = "SELECT count(*) FROM a JOIN b ON (a.n * b.n) % 1000003 = a.n + b.n";
+        let plan = context.sql(sql).await.unwrap().create_physical_plan().await.unwrap();
+        let mut rows = run(short_steps(plan).unwrap(), context.task_ctx()).unwrap();
+        let waited = tokio::time::timeout(Duration::from_millis(500), rows.next()).await;
+        assert!(waited.is_err(), "the join is quick");
+        assert!(workers().unwrap().metrics().num_alive_tasks() > 0);
+        drop(rows);
+        for _ in 0..100 {
+            if workers().unwrap().metrics().num_alive_tasks() == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("the join goes on");
+    }
+}
