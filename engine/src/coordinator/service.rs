@@ -17,7 +17,7 @@ use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, Set, Statement as SqlStat
 use futures::StreamExt;
 use hedgerow_catalog::{Contracts, Limits, shared_schema};
 
-use super::carry::is_companion;
+use super::carry::{check_names, is_companion};
 use super::catalog::{CATALOG, FederationCatalog, SHARED, SYSTEM};
 use super::dispatch::{FragmentAsk, gather};
 use super::edge::Edge;
@@ -191,6 +191,7 @@ impl Coordinator {
         let plan = resolve_within(&self.state, statement, &self.limits)
             .await
             .map_err(|error| self.with_nearest_table(error))?;
+        check_names(&plan)?;
         match plan {
             LogicalPlan::Explain(explained) => {
                 let query = self.federated(explained.plan.as_ref().clone(), companions)?;
