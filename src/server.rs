@@ -109,6 +109,7 @@ pub async fn run_on(
         node,
         limits: config.limits,
         name: name.unwrap_or_else(|| "hedgerow".to_owned()),
+        metrics_user: config.metrics.as_ref().map(|metrics| metrics.user.clone()),
     };
     Ok(parts.start().await?)
 }

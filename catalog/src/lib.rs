@@ -23,9 +23,9 @@ mod node_tables;
 mod source;
 
 pub use config::{
-    FederationConfig, FederationNode, LedgerConfig, Limits, LogConfig, LogFormat, PolicyConfig,
-    ServerConfig, SourceConfig, SourceFormat, TableConfig, TablePolicyConfig, TlsConfig,
-    UsersConfig, configuration_reference,
+    FederationConfig, FederationNode, LedgerConfig, Limits, LogConfig, LogFormat, MetricsConfig,
+    PolicyConfig, ServerConfig, SourceConfig, SourceFormat, TableConfig, TablePolicyConfig,
+    TlsConfig, UsersConfig, configuration_reference,
 };
 pub use contracts::{Contracts, arrow_schema, shared_schema, visible_schema};
 pub use description::{NodeDescription, TableDescription};

@@ -94,6 +94,12 @@ pub struct BundleReply {
     pub batches: BoxStream<'static, Result<(usize, RecordBatch), EngineError>>,
 }
 
+/// Tells one run of a server from the next, in the ids it gives.
+pub(crate) fn random_start() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(std::process::id())
+}
+
 /// One node, as a coordinator sees it.
 #[async_trait]
 pub trait NodeChannel: Send + Sync + std::fmt::Debug {

@@ -32,15 +32,29 @@ pub mod sqlstate {
     pub const UNAVAILABLE: &str = "08006";
     /// A value does not fit: division by zero, a failed cast, an overflow.
     pub const DATA_EXCEPTION: &str = "22000";
+    /// The handle of a prepared statement is not known.
+    pub const UNKNOWN_HANDLE: &str = "26000";
     /// A data file cannot be read.
     pub const FILES: &str = "58030";
     /// Our fault.
     pub const INTERNAL: &str = "XX000";
+    /// All of them.
+    pub const ALL: [&str; 13] = [
+        REFUSED,
+        UNKNOWN_TABLE,
+        UNKNOWN_COLUMN,
+        SYNTAX,
+        NOT_SUPPORTED,
+        NOT_AUTHENTICATED,
+        CANCELLED,
+        LIMIT,
+        UNAVAILABLE,
+        DATA_EXCEPTION,
+        UNKNOWN_HANDLE,
+        FILES,
+        INTERNAL,
+    ];
 }
-
-/// Limits that are keys of a server's configuration.
-const CONFIGURED_LIMITS: [&str; 4] =
-    ["statement_bytes_max", "answer_rows_max", "queries_max", "message_bytes_max"];
 
 /// An error as it crosses a trust boundary: no data value, no cause.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,7 +132,7 @@ pub enum EngineError {
         hint: String,
     },
     /// A named limit was reached.
-    #[error("{limit} is {value}, over the limit of {maximum}")]
+    #[error("the statement passes `limits.{limit}` = {maximum}: it comes to {value} or more")]
     Limit {
         /// Configuration key of the limit.
         limit: &'static str,
@@ -128,8 +142,17 @@ pub enum EngineError {
         maximum: u64,
     },
     /// The statement needs more memory than it may have.
-    #[error("the statement needs more memory than `limits.memory_bytes_max_per_query` allows")]
+    #[error(
+        "the statement needs more memory than `limits.memory_bytes_max_per_query` allows, or all \
+         statements together more than `limits.memory_bytes_max`"
+    )]
     Memory,
+    /// The statement took too long to plan.
+    #[error("planning the statement took longer than `limits.planning_timeout_ms` = {timeout_ms}")]
+    Planning {
+        /// The limit.
+        timeout_ms: u64,
+    },
     /// The statement took too long.
     #[error("the statement ran longer than `limits.statement_timeout_ms` = {timeout_ms}")]
     Timeout {
@@ -184,7 +207,7 @@ impl EngineError {
             Self::UnknownColumn { .. } => sqlstate::UNKNOWN_COLUMN,
             Self::ReadOnly { .. } | Self::NotSplit { .. } => sqlstate::NOT_SUPPORTED,
             Self::Refused(_) => sqlstate::REFUSED,
-            Self::Limit { .. } | Self::Memory => sqlstate::LIMIT,
+            Self::Limit { .. } | Self::Memory | Self::Planning { .. } => sqlstate::LIMIT,
             Self::Timeout { .. } => sqlstate::CANCELLED,
             Self::Node(error) => &error.sqlstate,
             Self::Data { .. } => sqlstate::DATA_EXCEPTION,
@@ -206,13 +229,15 @@ impl EngineError {
                 (None, nearest.as_ref().map(|name| format!("did you mean `{name}`?")))
             }
             Self::NotSplit { hint, .. } => (None, Some(hint.clone())),
-            Self::Limit { limit, .. } if CONFIGURED_LIMITS.contains(limit) => (
+            Self::Limit { limit, .. } => (
                 None,
                 Some(format!(
                     "ask for less, or raise `limits.{limit}` in the server's configuration"
                 )),
             ),
-            Self::Limit { .. } => (None, Some("ask for less".to_owned())),
+            Self::Planning { .. } => {
+                (None, Some("write the statement in a simpler way".to_owned()))
+            }
             Self::ReadOnly { .. } => (None, Some("write a SELECT".to_owned())),
             Self::Files => (
                 None,
@@ -230,7 +255,10 @@ impl EngineError {
             rule,
             message: self.to_string(),
             hint,
-            organisation: None,
+            organisation: match self {
+                Self::BadAnswer { organisation, .. } => Some(organisation.clone()),
+                _ => None,
+            },
         }
     }
 

@@ -14,9 +14,10 @@ mod coordinator;
 mod coverage;
 mod dialect;
 mod error;
-mod memory;
+mod limits;
 mod node;
 mod parse;
+mod work;
 
 pub use block::{Lowering, NotABlock, ScanTarget, Scope, emit};
 pub use channel::{

@@ -7,96 +7,22 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast::{Statement as SqlStatement, TableFactor, Visit, Visitor};
-
-use datafusion::sql::sqlparser::dialect::GenericDialect;
-use datafusion::sql::sqlparser::keywords::Keyword;
-use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use hedgerow_catalog::Limits;
 
 use crate::error::EngineError;
+use crate::limits::plan::check_plan;
+use crate::limits::text::TextLimits;
+use crate::limits::written::check_written;
 
 /// How deep a statement may nest.
 const NESTING_MAX: usize = 64;
 
-/// Most operators in a statement. Each adds a level to the tree that every step walks.
-pub(crate) const STATEMENT_OPERATORS_MAX: usize = 500;
-/// Most operators in a fragment, which repeats a condition for each part of an aggregate.
-const FRAGMENT_OPERATORS_MAX: usize = 4_000;
-
-/// Counts operators before anything recurses over them.
-fn check_operators(text: &str, operators_max: usize) -> Result<(), EngineError> {
-    // What does not tokenize is left to the parser, which says where.
-    let Ok(tokens) = Tokenizer::new(&GenericDialect {}, text).tokenize() else { return Ok(()) };
-    let operators = tokens.iter().filter(|token| is_operator(token)).count();
-    if operators > operators_max {
-        return Err(EngineError::Limit {
-            limit: "operators",
-            value: operators as u64,
-            maximum: operators_max as u64,
-        });
-    }
-    Ok(())
-}
-
-fn is_operator(token: &Token) -> bool {
-    match token {
-        Token::Word(word) => matches!(
-            word.keyword,
-            Keyword::AND
-                | Keyword::OR
-                | Keyword::NOT
-                | Keyword::IS
-                | Keyword::LIKE
-                | Keyword::ILIKE
-                | Keyword::BETWEEN
-                | Keyword::WHEN
-                | Keyword::UNION
-                | Keyword::INTERSECT
-                | Keyword::EXCEPT
-                | Keyword::JOIN
-        ),
-        Token::Plus
-        | Token::Minus
-        | Token::Mul
-        | Token::Div
-        | Token::Mod
-        | Token::StringConcat
-        | Token::Eq
-        | Token::DoubleEq
-        | Token::Neq
-        | Token::Lt
-        | Token::LtEq
-        | Token::Gt
-        | Token::GtEq
-        | Token::Pipe
-        | Token::Ampersand
-        | Token::Caret
-        | Token::Sharp
-        | Token::ShiftLeft
-        | Token::ShiftRight
-        | Token::Tilde
-        | Token::DoubleColon
-        | Token::LBracket => true,
-        _ => false,
-    }
-}
-
 /// Parses exactly one statement.
 ///
 /// # Errors
-/// [`EngineError::Syntax`] with line and column, or [`EngineError::Limit`] on its length in bytes.
-pub(crate) fn parse_statement(
-    text: &str,
-    bytes_max: usize,
-    operators_max: usize,
-) -> Result<Statement, EngineError> {
-    if text.len() > bytes_max {
-        return Err(EngineError::Limit {
-            limit: "statement_bytes_max",
-            value: text.len() as u64,
-            maximum: bytes_max as u64,
-        });
-    }
-    check_operators(text, operators_max)?;
+/// [`EngineError::Syntax`] with line and column, or [`EngineError::Limit`] with the limit's name.
+pub(crate) fn parse_statement(text: &str, limits: TextLimits) -> Result<Statement, EngineError> {
+    limits.check(text)?;
     let syntax = |error: DataFusionError| EngineError::Syntax { message: parser_words(&error) };
     let mut statements = DFParserBuilder::new(text)
         .with_recursion_limit(NESTING_MAX)
@@ -148,8 +74,8 @@ impl Visitor for Ignored {
 ///
 /// # Errors
 /// As [`parse_statement`], and [`EngineError::ReadOnly`].
-pub(crate) fn parse_query(text: &str, bytes_max: usize) -> Result<Statement, EngineError> {
-    let statement = parse_statement(text, bytes_max, FRAGMENT_OPERATORS_MAX)?;
+pub(crate) fn parse_query(text: &str, limits: TextLimits) -> Result<Statement, EngineError> {
+    let statement = parse_statement(text, limits)?;
     match &statement {
         Statement::Statement(inner) if matches!(inner.as_ref(), SqlStatement::Query(_)) => {
             Ok(statement)
@@ -167,6 +93,21 @@ pub(crate) async fn resolve(
     statement: Statement,
 ) -> Result<LogicalPlan, EngineError> {
     state.statement_to_plan(statement).await.map_err(resolution_error)
+}
+
+/// Resolves a statement that others wrote, within the limits on its size.
+///
+/// # Errors
+/// As [`resolve`], and [`EngineError::Limit`].
+pub(crate) async fn resolve_within(
+    state: &SessionState,
+    statement: Statement,
+    limits: &Limits,
+) -> Result<LogicalPlan, EngineError> {
+    check_written(&statement, limits)?;
+    let plan = resolve(state, statement).await?;
+    check_plan(&plan, limits)?;
+    Ok(plan)
 }
 
 /// The kind of a statement, for an error: its first word.

@@ -145,7 +145,7 @@ async fn world() -> World {
 
 impl World {
     async fn try_ask(&self, sql: &str, companions: bool) -> Result<String, EngineError> {
-        let prepared = self.coordinator.prepare(&self.session, sql, companions).await?;
+        let prepared = self.coordinator.prepare(sql, companions).await?;
         let answer = self.coordinator.run(&self.session, prepared).await?;
         let batches: Vec<RecordBatch> =
             answer.stream.try_collect().await.map_err(EngineError::from_execution)?;

@@ -233,7 +233,7 @@ impl World {
     /// A statement through the coordinator.
     async fn ask(&self, sql: &str) -> String {
         let answer = async {
-            let prepared = self.coordinator.prepare(&self.session, sql, true).await?;
+            let prepared = self.coordinator.prepare(sql, true).await?;
             let answer = self.coordinator.run(&self.session, prepared).await?;
             answer.stream.try_collect::<Vec<_>>().await.map_err(EngineError::from_execution)
         };

@@ -19,6 +19,8 @@
 mod client;
 mod connect;
 mod error;
+mod http;
+mod metrics;
 mod node_channel;
 mod random;
 mod server;

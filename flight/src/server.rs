@@ -12,11 +12,13 @@ use hedgerow_engine::{Coordinator, Node};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::server::HealthReporter;
 
 use crate::error::TransportError;
+use crate::http::{Http, routes};
 use crate::service::{Door, Roles, Shared};
 use crate::tls::{install_crypto_provider, server_tls};
 use crate::users::Users;
@@ -51,6 +53,8 @@ pub struct ServerParts {
     pub limits: Limits,
     /// Name of the server in its log: its organisation.
     pub name: String,
+    /// Who may read the server's figures.
+    pub metrics_user: Option<String>,
 }
 
 impl fmt::Debug for ServerParts {
@@ -97,8 +101,9 @@ impl ServerParts {
             node: self.node,
             limits: self.limits,
         };
-        let door = Door::new(Arc::new(Shared::new(roles, stopped)?));
-        let flight = FlightServiceServer::new(door)
+        let shared = Arc::new(Shared::new(roles, drained.clone(), stopped)?);
+        let http = Http { shared: Arc::clone(&shared), metrics_user: self.metrics_user };
+        let flight = FlightServiceServer::new(Door::new(shared))
             .max_decoding_message_size(message_bytes_max)
             .max_encoding_message_size(message_bytes_max);
         let (health, health_service) = tonic_health::server::health_reporter();
@@ -111,6 +116,8 @@ impl ServerParts {
             .http2_adaptive_window(Some(true))
             .http2_max_header_list_size(HEADER_BYTES_MAX)
             .max_concurrent_streams(CALLS_MAX_PER_CONNECTION)
+            .accept_http1(true)
+            .add_routes(Routes::from(routes(http)))
             .add_service(health_service)
             .add_service(Worded(flight));
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));

@@ -46,7 +46,11 @@ impl Meta {
             ("\\?" | "\\h" | "\\help", None) => Self::Help,
             ("\\d" | "\\dt", None) => Self::Ask(TABLES.to_owned()),
             ("\\d", Some(table)) => Self::Ask(columns_of(table)),
-            ("\\nodes", None) => Self::Ask("SELECT * FROM system.nodes".to_owned()),
+            ("\\nodes", None) => Self::Ask(
+                "SELECT organisation, name, state, version, tables, differences, last_error \
+                 FROM system.nodes"
+                    .to_owned(),
+            ),
             ("\\timing", None) => Self::Timing(None),
             ("\\timing", Some(word)) => {
                 switch(word).map_or(unknown(line), |on| Self::Timing(Some(on)))

@@ -9,6 +9,8 @@
 //! threshold   nine people are nowhere, ten are; a node asked directly
 //! tpch        TPC-H over four nodes against one DataFusion
 //! faults      what is down, wrong, slow or cancelled
+//! limits      every limit at its edge
+//! http        what an operator's tools see: alive, ready, figures
 //!
 //! bad_statements  too long, too deep, too wide, or no SQL
 //! bad_bytes       malformed protobuf and text that is no UTF-8
@@ -37,6 +39,8 @@ mod bad_statements;
 mod dice;
 mod fake;
 mod faults;
+mod http;
+mod limits;
 mod logs;
 mod misdeeds;
 mod panics;

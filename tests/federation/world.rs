@@ -48,6 +48,7 @@ pub(crate) struct Spec {
     organisations: Vec<Organisation>,
     k: Option<u32>,
     limits: String,
+    metrics: String,
 }
 
 /// One organisation: its files, and the part of its configuration that serves them.
@@ -99,6 +100,12 @@ impl Spec {
     /// Sets the threshold of every node.
     pub(crate) fn k(mut self, people: u32) -> Self {
         self.k = Some(people);
+        self
+    }
+
+    /// Lets a user read the figures of every server.
+    pub(crate) fn metrics(mut self, user: &str) -> Self {
+        self.metrics = format!("[metrics]\nuser = \"{user}\"\n");
         self
     }
 
@@ -404,8 +411,8 @@ fn prepare(spec: &Spec, folder: &Path, names: &[String], addresses: &[SocketAddr
             "listen = \"{address}\"\ncontracts = \"../contracts\"\n\
              [tls]\ncertificate = \"server.pem\"\nkey = \"server.key\"\n\
              authority = \"../authority.pem\"\n[users]\nfile = \"users.toml\"\n\
-             [limits]\n{}\n",
-            spec.limits
+             {}[limits]\n{}\n",
+            spec.metrics, spec.limits
         );
         let config = match spec.organisations.iter().find(|one| one.id == *name) {
             Some(one) => {

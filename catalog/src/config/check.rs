@@ -39,6 +39,7 @@ pub(super) fn server(
             format: file.log.format,
             filter: file.log.filter.unwrap_or_else(|| keys::LOG_FILTER.to_owned()),
         },
+        metrics: file.metrics,
         limits: file.limits,
         policy: check.policy(file.policy, &file.tables)?,
         ledger: file.ledger.map(|ledger| LedgerConfig { file: check.path(&ledger.file) }),

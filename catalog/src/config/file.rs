@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::{FederationNode, Limits, LogFormat, TablePolicyConfig, keys};
+use super::{FederationNode, Limits, LogFormat, MetricsConfig, TablePolicyConfig, keys};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -21,6 +21,7 @@ pub(super) struct ServerFile {
     pub(super) users: UsersFile,
     #[serde(default)]
     pub(super) log: LogFile,
+    pub(super) metrics: Option<MetricsConfig>,
     #[serde(default)]
     pub(super) limits: Limits,
     #[serde(default)]

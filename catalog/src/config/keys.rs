@@ -9,11 +9,18 @@ pub(super) const CONTRACTS: &str = "contracts";
 pub(super) const LOG_FORMAT: &str = "human";
 pub(super) const LOG_FILTER: &str = "info";
 pub(super) const STATEMENT_BYTES_MAX: usize = 262_144;
+pub(super) const STATEMENT_TOKENS_MAX: usize = 20_000;
+pub(super) const OPERATORS_MAX: usize = 500;
+pub(super) const PLAN_NODES_MAX: usize = 2_000;
+pub(super) const SCANS_MAX: usize = 64;
+pub(super) const PLANNING_TIMEOUT_MS: u64 = 10_000;
 pub(super) const STATEMENT_TIMEOUT_MS: u64 = 120_000;
 pub(super) const MESSAGE_BYTES_MAX: usize = 16_777_216;
 pub(super) const ANSWER_ROWS_MAX: usize = 10_000_000;
+pub(super) const ANSWER_BYTES_MAX: usize = 4_294_967_296;
 pub(super) const QUERIES_MAX: usize = 64;
 pub(super) const MEMORY_BYTES_MAX_PER_QUERY: usize = 4_294_967_296;
+pub(super) const MEMORY_BYTES_MAX: usize = 17_179_869_184;
 pub(super) const PRESET: &str = "primary_only";
 pub(super) const HEADER: bool = true;
 pub(super) const DELIMITER: &str = ",";
@@ -176,6 +183,18 @@ pub(super) const SECTIONS: &[Section] = &[
         ],
     },
     Section {
+        header: "[metrics]",
+        example: "[metrics]",
+        doc: "Figures for Prometheus at `https://…/metrics`, on the address of `listen`; without this section nobody may read them.",
+        keys: &[key(
+            "user",
+            "text",
+            Required,
+            Some("\"prometheus\""),
+            "The one user who may read them, with the password of the users file.",
+        )],
+    },
+    Section {
         header: "[limits]",
         example: "[limits]",
         doc: "Checked before the work; each is 1 or more.",
@@ -186,6 +205,41 @@ pub(super) const SECTIONS: &[Section] = &[
                 Number(STATEMENT_BYTES_MAX as u64),
                 None,
                 "Longest statement.",
+            ),
+            key(
+                "statement_tokens_max",
+                "tokens",
+                Number(STATEMENT_TOKENS_MAX as u64),
+                None,
+                "Most words and signs of a statement; eight times as many in a fragment.",
+            ),
+            key(
+                "operators_max",
+                "operators",
+                Number(OPERATORS_MAX as u64),
+                None,
+                "Longest chain of operators, set operations and joins, brackets within counted; twice as long in a fragment.",
+            ),
+            key(
+                "plan_nodes_max",
+                "plan nodes",
+                Number(PLAN_NODES_MAX as u64),
+                None,
+                "Largest plan of a statement, with every CTE and view counted as often as it is used.",
+            ),
+            key(
+                "scans_max",
+                "tables",
+                Number(SCANS_MAX as u64),
+                None,
+                "Most uses of a table in a statement, counted in the same way.",
+            ),
+            key(
+                "planning_timeout_ms",
+                "milliseconds",
+                Number(PLANNING_TIMEOUT_MS),
+                None,
+                "Longest time to plan a statement.",
             ),
             key(
                 "statement_timeout_ms",
@@ -203,6 +257,13 @@ pub(super) const SECTIONS: &[Section] = &[
             ),
             key("answer_rows_max", "rows", Number(ANSWER_ROWS_MAX as u64), None, "Longest answer."),
             key(
+                "answer_bytes_max",
+                "bytes",
+                Number(ANSWER_BYTES_MAX as u64),
+                None,
+                "Largest answer, as Arrow holds it.",
+            ),
+            key(
                 "queries_max",
                 "statements",
                 Number(QUERIES_MAX as u64),
@@ -215,6 +276,13 @@ pub(super) const SECTIONS: &[Section] = &[
                 Number(MEMORY_BYTES_MAX_PER_QUERY as u64),
                 None,
                 "Most memory one statement may hold.",
+            ),
+            key(
+                "memory_bytes_max",
+                "bytes",
+                Number(MEMORY_BYTES_MAX as u64),
+                None,
+                "Most memory all statements together may hold; as much again for the bundles of a server that is also a node.",
             ),
         ],
     },

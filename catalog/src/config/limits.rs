@@ -10,27 +10,48 @@ use super::keys;
 pub struct Limits {
     /// Longest statement, in bytes.
     pub statement_bytes_max: usize,
+    /// Most tokens of a statement.
+    pub statement_tokens_max: usize,
+    /// Longest chain of operators.
+    pub operators_max: usize,
+    /// Largest resolved plan, in nodes.
+    pub plan_nodes_max: usize,
+    /// Most scans of a resolved plan.
+    pub scans_max: usize,
+    /// Longest time to plan a statement, in milliseconds.
+    pub planning_timeout_ms: u64,
     /// Longest run of a statement, in milliseconds.
     pub statement_timeout_ms: u64,
     /// Largest message on the wire, in bytes.
     pub message_bytes_max: usize,
     /// Longest answer, in rows.
     pub answer_rows_max: usize,
+    /// Largest answer, in bytes.
+    pub answer_bytes_max: usize,
     /// Most statements running at once.
     pub queries_max: usize,
     /// Most memory one statement may hold, in bytes.
     pub memory_bytes_max_per_query: usize,
+    /// Most memory all statements may hold, in bytes.
+    pub memory_bytes_max: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             statement_bytes_max: keys::STATEMENT_BYTES_MAX,
+            statement_tokens_max: keys::STATEMENT_TOKENS_MAX,
+            operators_max: keys::OPERATORS_MAX,
+            plan_nodes_max: keys::PLAN_NODES_MAX,
+            scans_max: keys::SCANS_MAX,
+            planning_timeout_ms: keys::PLANNING_TIMEOUT_MS,
             statement_timeout_ms: keys::STATEMENT_TIMEOUT_MS,
             message_bytes_max: keys::MESSAGE_BYTES_MAX,
             answer_rows_max: keys::ANSWER_ROWS_MAX,
+            answer_bytes_max: keys::ANSWER_BYTES_MAX,
             queries_max: keys::QUERIES_MAX,
             memory_bytes_max_per_query: keys::MEMORY_BYTES_MAX_PER_QUERY,
+            memory_bytes_max: keys::MEMORY_BYTES_MAX,
         }
     }
 }
@@ -40,11 +61,18 @@ impl Limits {
     pub(super) fn zero(&self) -> Option<&'static str> {
         let limits = [
             ("statement_bytes_max", self.statement_bytes_max == 0),
+            ("statement_tokens_max", self.statement_tokens_max == 0),
+            ("operators_max", self.operators_max == 0),
+            ("plan_nodes_max", self.plan_nodes_max == 0),
+            ("scans_max", self.scans_max == 0),
+            ("planning_timeout_ms", self.planning_timeout_ms == 0),
             ("statement_timeout_ms", self.statement_timeout_ms == 0),
             ("message_bytes_max", self.message_bytes_max == 0),
             ("answer_rows_max", self.answer_rows_max == 0),
+            ("answer_bytes_max", self.answer_bytes_max == 0),
             ("queries_max", self.queries_max == 0),
             ("memory_bytes_max_per_query", self.memory_bytes_max_per_query == 0),
+            ("memory_bytes_max", self.memory_bytes_max == 0),
         ];
         limits.iter().find(|(_, zero)| *zero).map(|(key, _)| *key)
     }

@@ -38,6 +38,8 @@ pub struct ServerConfig {
     pub users: UsersConfig,
     /// Log of this program.
     pub log: LogConfig,
+    /// Who may read the server's figures; nobody when `None`.
+    pub metrics: Option<MetricsConfig>,
     /// Limits on what is asked.
     pub limits: Limits,
     /// Disclosure rules of this node.
@@ -77,6 +79,14 @@ pub struct LogConfig {
     pub format: LogFormat,
     /// What is written: a `tracing` filter.
     pub filter: String,
+}
+
+/// Who may read the server's figures.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MetricsConfig {
+    /// The one user, who is in the users file.
+    pub user: String,
 }
 
 /// How log lines are written.

@@ -15,11 +15,7 @@ use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 /// # Errors
 /// Only where the plan cannot be rebuilt.
 pub(crate) fn fold_constants(plan: LogicalPlan, state: &SessionState) -> Result<LogicalPlan> {
-    let context = SimplifyContext::builder()
-        .with_config_options(state.config_options().clone())
-        .with_current_time()
-        .build();
-    let simplifier = ExprSimplifier::new(context);
+    let simplifier = simplifier(state);
     let folded = plan.transform_up_with_subqueries(|node| {
         let name_preserver = datafusion::logical_expr::expr_rewriter::NamePreserver::new(&node);
         node.map_expressions(|expr| {
@@ -36,14 +32,22 @@ fn fold(expr: Expr, simplifier: &ExprSimplifier) -> Result<Transformed<Expr>> {
         if !worth_folding(&expr) || !is_constant(&expr) {
             return Ok(Transformed::no(expr));
         }
-        let value = simplifier
-            .coerce(expr.clone(), &DFSchema::empty())
-            .and_then(|coerced| simplifier.simplify(coerced));
-        Ok(match value {
-            Ok(value @ Expr::Literal(..)) => Transformed::yes(value),
-            _ => Transformed::no(expr),
-        })
+        let value = simplified(expr.clone(), simplifier).filter(|e| matches!(e, Expr::Literal(..)));
+        Ok(value.map_or_else(|| Transformed::no(expr), Transformed::yes))
     })
+}
+
+fn simplifier(state: &SessionState) -> ExprSimplifier {
+    let context = SimplifyContext::builder()
+        .with_config_options(state.config_options().clone())
+        .with_current_time()
+        .build();
+    ExprSimplifier::new(context)
+}
+
+fn simplified(expr: Expr, simplifier: &ExprSimplifier) -> Option<Expr> {
+    let coerced = simplifier.coerce(expr, &DFSchema::empty()).ok()?;
+    simplifier.simplify(coerced).ok()
 }
 
 fn worth_folding(expr: &Expr) -> bool {
@@ -78,13 +82,7 @@ pub(crate) fn fold_expr(
     expr: Expr,
     state: &SessionState,
 ) -> Option<datafusion::common::ScalarValue> {
-    let context = SimplifyContext::builder()
-        .with_config_options(state.config_options().clone())
-        .with_current_time()
-        .build();
-    let simplifier = ExprSimplifier::new(context);
-    let coerced = simplifier.coerce(expr, &DFSchema::empty()).ok()?;
-    match simplifier.simplify(coerced).ok()? {
+    match simplified(expr, &simplifier(state))? {
         Expr::Literal(value, _) => Some(value),
         _ => None,
     }

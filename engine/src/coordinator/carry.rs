@@ -85,6 +85,26 @@ pub(crate) fn is_companion(name: &str) -> bool {
     name.starts_with(PREFIX)
 }
 
+/// Refuses a statement that names a column as companions are named: it would vanish from the answer,
+/// or pass for a mark.
+pub(crate) fn check_names(plan: &LogicalPlan) -> Result<(), EngineError> {
+    let mut taken = None;
+    let visited = plan.apply_with_subqueries(|node| {
+        taken = node.schema().fields().iter().find(|f| is_companion(f.name())).cloned();
+        Ok(if taken.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    debug_assert!(visited.is_ok(), "the visitor never fails");
+    match taken {
+        None => Ok(()),
+        Some(field) => Err(EngineError::Invalid {
+            message: format!(
+                "`{}`: names that begin with `{PREFIX}` are kept for the engine; choose another",
+                field.name()
+            ),
+        }),
+    }
+}
+
 /// Puts a plan node over its rewritten inputs, and says which of its columns are uncertain.
 pub(crate) fn carry(
     plan: LogicalPlan,

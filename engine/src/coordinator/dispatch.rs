@@ -1,10 +1,11 @@
 //! Asks every node its bundle, all at once, and gathers what they release in node order.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch};
+use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::arrow::row::{RowConverter, SortField};
 use futures::FutureExt;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use hedgerow_policies::{Block, released_schema};
@@ -166,7 +167,11 @@ fn bundles<'a>(
 }
 
 /// Tells whether a node can be asked a fragment; notes it where not.
-fn stands(running: &Running, node: &KnownNode, ask: &FragmentAsk) -> Result<bool, EngineError> {
+pub(crate) fn stands(
+    running: &Running,
+    node: &KnownNode,
+    ask: &FragmentAsk,
+) -> Result<bool, EngineError> {
     match node.standing(&ask.tables(), &running.federation.contracts) {
         Standing::Serves => Ok(true),
         Standing::Absent => Ok(false),
@@ -241,16 +246,8 @@ async fn collect(
         organisation: organisation.to_owned(),
         what: what.to_owned(),
     };
+    check_header(organisation, hash, numbers.len(), &reply)?;
     let BundleReply { header, schemas, mut batches } = reply;
-    if header.organisation != organisation {
-        return Err(bad("it signs as another organisation"));
-    }
-    if header.bundle_hash != hash
-        || header.fragments.len() != numbers.len()
-        || schemas.len() != numbers.len()
-    {
-        return Err(bad("it answers another bundle"));
-    }
     let mut answer: NodeAnswer = vec![];
     for ((number, schema), said) in numbers.iter().zip(&schemas).zip(&header.fragments) {
         let ask = asks.get(*number).ok_or_else(|| bad("it answers an unknown fragment"))?;
@@ -264,15 +261,67 @@ async fn collect(
             answer.get_mut(index).ok_or_else(|| bad("it answers an unknown fragment"))?;
         let expected = asks.get(*number).map(FragmentAsk::wire_schema);
         let columns = batch.columns().to_vec();
-        let options = datafusion::arrow::array::RecordBatchOptions::new()
-            .with_row_count(Some(batch.num_rows()));
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         let named = expected
             .and_then(|schema| RecordBatch::try_new_with_options(schema, columns, &options).ok())
             .ok_or_else(|| bad("its batches do not fit their schema"))?;
+        let size = named.get_array_memory_size();
+        running.held.try_grow(size).map_err(EngineError::from_execution)?;
         parts.push(named);
+    }
+    for (number, _, parts) in &answer {
+        let Some(ask) = asks.get(*number) else { continue };
+        check_groups(ask, parts).map_err(bad)?;
     }
     running.coverage.answered(&header);
     Ok(answer)
+}
+
+/// Checks that a reply is one to the bundle that was sent, by the node that was asked.
+pub(crate) fn check_header(
+    organisation: &str,
+    hash: &str,
+    fragments: usize,
+    reply: &BundleReply,
+) -> Result<(), EngineError> {
+    let header = &reply.header;
+    let wrong = if header.organisation != organisation {
+        "it signs as another organisation"
+    } else if header.bundle_hash != hash
+        || header.fragments.len() != fragments
+        || reply.schemas.len() != fragments
+    {
+        "it answers another bundle"
+    } else {
+        return Ok(());
+    };
+    Err(EngineError::BadAnswer { organisation: organisation.to_owned(), what: wrong.to_owned() })
+}
+
+/// A group comes once, and without keys there is one group. A second one could stand for the part of
+/// another node and hide that this is missing.
+fn check_groups(ask: &FragmentAsk, parts: &[RecordBatch]) -> Result<(), &'static str> {
+    let rows: usize = parts.iter().map(RecordBatch::num_rows).sum();
+    if ask.keys == 0 {
+        return if rows > 1 { Err("it sends more than one group") } else { Ok(()) };
+    }
+    if !ask.protected || rows < 2 {
+        return Ok(());
+    }
+    let unreadable = |_| "its keys cannot be compared";
+    let fields = ask.schema.fields().iter().take(ask.keys);
+    let fields = fields.map(|field| SortField::new(field.data_type().clone())).collect();
+    let converter = RowConverter::new(fields).map_err(unreadable)?;
+    let mut seen = HashSet::with_capacity(rows);
+    for part in parts {
+        let keys: Vec<ArrayRef> = part.columns().iter().take(ask.keys).cloned().collect();
+        for key in &converter.convert_columns(&keys).map_err(unreadable)? {
+            if !seen.insert(key.owned()) {
+                return Err("it sends one group twice");
+            }
+        }
+    }
+    Ok(())
 }
 
 fn same_types(expected: &Schema, given: &Schema) -> bool {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use datafusion::catalog::{
     CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider,
 };
@@ -18,6 +19,7 @@ use crate::block::{Lowering, NotABlock, ScanTarget, emit};
 use crate::channel::NodeChannel;
 use crate::dialect::{session_config, state_builder};
 use crate::error::{EngineError, WireError};
+use crate::limits::text::TextLimits;
 use crate::parse::{parse_query, resolve};
 
 /// How long a node that could not be reached is left alone before it is described again.
@@ -42,8 +44,16 @@ pub(crate) struct KnownNode {
 #[derive(Debug, Clone)]
 struct NodeState {
     description: Option<Arc<NodeDescription>>,
-    error: Option<WireError>,
+    /// The last failure, kept while the node is well again.
+    failure: Option<Failure>,
     asked_at: Option<Instant>,
+}
+
+/// How a node failed, and when.
+#[derive(Debug, Clone)]
+pub(crate) struct Failure {
+    pub(crate) error: WireError,
+    pub(crate) at: DateTime<Utc>,
 }
 
 /// How a node stands to the tables of a question.
@@ -85,8 +95,8 @@ impl KnownNode {
         self.state().description
     }
 
-    pub(crate) fn last_error(&self) -> Option<WireError> {
-        self.state().error
+    pub(crate) fn last_failure(&self) -> Option<Failure> {
+        self.state().failure
     }
 
     fn set(&self, state: NodeState) {
@@ -98,7 +108,7 @@ impl KnownNode {
 
     fn is_new(&self) -> bool {
         let state = self.state();
-        state.description.is_none() && state.error.is_none()
+        state.description.is_none() && state.failure.is_none()
     }
 
     fn is_due(&self) -> bool {
@@ -109,29 +119,29 @@ impl KnownNode {
 
     async fn refresh(&self) {
         let asked_at = Some(Instant::now());
-        match self.channel.describe().await {
-            Ok(description) => self.set(NodeState {
-                description: Some(Arc::new(description)),
-                error: None,
-                asked_at,
-            }),
-            Err(error) => self.set(NodeState { description: None, error: Some(error), asked_at }),
-        }
+        let described = self.channel.describe().await;
+        let mut state = self.state();
+        state.asked_at = asked_at;
+        state.description = match described {
+            Ok(description) => Some(Arc::new(description)),
+            Err(error) => {
+                state.failure = Some(Failure { error, at: Utc::now() });
+                None
+            }
+        };
+        self.set(state);
     }
 
     /// Notes that the node failed, so that it is described anew before it is believed again.
     pub(crate) fn note_failure(&self, error: &WireError) {
-        let mut state = self.state();
-        state.error = Some(error.clone());
-        state.description = None;
-        state.asked_at = None;
-        self.set(state);
+        let failure = Some(Failure { error: error.clone(), at: Utc::now() });
+        self.set(NodeState { description: None, failure, asked_at: None });
     }
 
     pub(crate) fn standing(&self, tables: &BTreeSet<&str>, contracts: &Contracts) -> Standing {
         let state = self.state();
         let Some(description) = state.description else {
-            let error = state.error.unwrap_or_else(|| WireError {
+            let error = state.failure.map(|failure| failure.error).unwrap_or_else(|| WireError {
                 sqlstate: crate::error::sqlstate::UNAVAILABLE.to_owned(),
                 rule: None,
                 message: format!("node `{}` has not been reached", self.organisation()),
@@ -179,7 +189,7 @@ impl Federation {
         let nodes = channels
             .into_iter()
             .map(|channel| {
-                let state = NodeState { description: None, error: None, asked_at: None };
+                let state = NodeState { description: None, failure: None, asked_at: None };
                 Arc::new(KnownNode { channel, state: RwLock::new(state) })
             })
             .collect();
@@ -216,7 +226,7 @@ impl Federation {
         let text = emit(&sample);
         let doubtful = || NotABlock::new("an expression whose text does not read back the same");
         let plan = async {
-            let statement = parse_query(&text, usize::MAX)?;
+            let statement = parse_query(&text, TextLimits::OWN)?;
             resolve(&self.fragment_state, statement).await
         };
         // Every table is at hand, so resolution never waits.

@@ -24,8 +24,8 @@ use futures::stream::{StreamExt, TryStreamExt};
 use hedgerow_catalog::shared_schema;
 use hedgerow_policies::{Block, Expr, Join, Literal, Output, Relation, TableContract};
 
-use super::dispatch::{FragmentAsk, request, text_for};
-use super::federation::{Federation, Standing};
+use super::dispatch::{FragmentAsk, check_header, request, stands, text_for};
+use super::federation::Federation;
 use super::place::Placement;
 use super::running::Running;
 use crate::block::{Names, NotABlock, canonical};
@@ -174,40 +174,21 @@ impl TableProvider for FederatedTable {
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
-        Ok(Arc::new(RowsExec { parts, schema, properties: Arc::new(properties) }))
+        Ok(Arc::new(RowsExec { parts, schema, limit, properties: Arc::new(properties) }))
     }
 }
 
 /// Nodes to ask, with their texts; those left out are noted.
 fn participants(running: &Running, ask: &FragmentAsk) -> Result<Vec<(usize, String)>> {
     let mut parts = vec![];
-    let tables = ask.block.from.iter().map(|relation| relation.table.as_str()).collect();
     for (index, node) in running.federation.nodes.iter().enumerate() {
-        let organisation = node.organisation();
-        let Some(text) = text_for(&running.federation, &ask.block, organisation) else {
-            running.coverage.note(NodeCoverage::new(organisation, NodeOutcome::NotNeeded));
+        let text = text_for(&running.federation, &ask.block, node.organisation());
+        if text.is_some() && !stands(running, node, ask)? {
             continue;
-        };
-        match node.standing(&tables, &running.federation.contracts) {
-            Standing::Serves => {
-                // Until its rows are read: a LIMIT may be met before that.
-                running.coverage.note(NodeCoverage::new(organisation, NodeOutcome::NotNeeded));
-                parts.push((index, text));
-            }
-            Standing::Absent => continue,
-            Standing::Drifted(difference) => {
-                running.coverage.notice(format!(
-                    "{organisation} is left out: its table departs from the contract ({difference})"
-                ));
-                let mut node = NodeCoverage::new(organisation, NodeOutcome::NotConforming);
-                node.detail = Some(difference);
-                running.coverage.note(node);
-            }
-            Standing::Unknown(_) if ask.placement == Placement::AnyNode => continue,
-            Standing::Unknown(error) => {
-                running.left_out(organisation, NodeOutcome::Unavailable, &error)?;
-            }
         }
+        // Asked or not: until its rows are read, it is not known to be needed.
+        running.coverage.note(NodeCoverage::new(node.organisation(), NodeOutcome::NotNeeded));
+        parts.extend(text.map(|text| (index, text)));
         if ask.placement == Placement::AnyNode && !parts.is_empty() {
             break;
         }
@@ -221,6 +202,8 @@ struct RowsExec {
     /// Node number and the text it is asked.
     parts: Vec<(usize, String)>,
     schema: SchemaRef,
+    /// Most rows that one node was asked for.
+    limit: Option<usize>,
     properties: Arc<PlanProperties>,
 }
 
@@ -271,47 +254,67 @@ impl ExecutionPlan for RowsExec {
             let nothing = futures::stream::empty();
             return Ok(Box::pin(RecordBatchStreamAdapter::new(schema, nothing)));
         };
-        let streamed = Arc::clone(&schema);
-        let rows =
-            futures::stream::once(async move { ask_rows(running, node, text, streamed).await })
-                .try_flatten()
-                .map_err(|error: EngineError| error.into());
+        let asked = RowsAsk { node, text, schema: Arc::clone(&schema), limit: self.limit };
+        let rows = futures::stream::once(async move { asked.ask(running).await })
+            .try_flatten()
+            .map_err(|error: EngineError| error.into());
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
     }
 }
 
 type Rows = futures::stream::BoxStream<'static, Result<RecordBatch, EngineError>>;
 
-async fn ask_rows(
-    running: Arc<Running>,
-    index: usize,
+/// What one node is asked for.
+struct RowsAsk {
+    node: usize,
     text: String,
     schema: SchemaRef,
-) -> Result<Rows, EngineError> {
-    let guard = Closing(Arc::clone(&running));
-    let Some(node) = running.federation.nodes.get(index) else {
-        return Err(EngineError::Internal { what: "an unknown node", source: None });
-    };
-    let organisation = node.organisation().to_owned();
-    match node.channel.ask(request(&running, vec![text])).await {
-        Ok(reply) => {
-            running.coverage.answered(&reply.header);
-            let named = reply.batches.map(move |batch| {
-                let _open = &guard;
-                let (_, batch) = batch?;
-                renamed(&batch, &schema, &organisation)
-            });
-            Ok(named.boxed())
-        }
-        Err(error) => {
-            let outcome = running.outcome_of(&organisation, &error)?;
-            if outcome == NodeOutcome::Unavailable {
-                node.note_failure(&error);
+    limit: Option<usize>,
+}
+
+impl RowsAsk {
+    async fn ask(self, running: Arc<Running>) -> Result<Rows, EngineError> {
+        let guard = Closing(Arc::clone(&running));
+        let Some(node) = running.federation.nodes.get(self.node) else {
+            return Err(EngineError::Internal { what: "an unknown node", source: None });
+        };
+        let organisation = node.organisation().to_owned();
+        let request = request(&running, vec![self.text]);
+        let hash = request.hash();
+        match node.channel.ask(request).await {
+            Ok(reply) => {
+                check_header(&organisation, &hash, 1, &reply)?;
+                running.coverage.answered(&reply.header);
+                let most = self.limit.unwrap_or(usize::MAX);
+                let mut rows = 0;
+                let named = reply.batches.map(move |batch| {
+                    let _open = &guard;
+                    let (_, batch) = batch?;
+                    rows += batch.num_rows();
+                    if rows > most {
+                        return Err(bad_rows(
+                            &organisation,
+                            "it sends more rows than it was asked",
+                        ));
+                    }
+                    renamed(&batch, &self.schema, &organisation)
+                });
+                Ok(named.boxed())
             }
-            running.left_out(&organisation, outcome, &error)?;
-            Ok(futures::stream::empty().boxed())
+            Err(error) => {
+                let outcome = running.outcome_of(&organisation, &error)?;
+                if outcome == NodeOutcome::Unavailable {
+                    node.note_failure(&error);
+                }
+                running.left_out(&organisation, outcome, &error)?;
+                Ok(futures::stream::empty().boxed())
+            }
         }
     }
+}
+
+fn bad_rows(organisation: &str, what: &str) -> EngineError {
+    EngineError::BadAnswer { organisation: organisation.to_owned(), what: what.to_owned() }
 }
 
 /// Marks one row stream as ended when it is dropped.
@@ -335,8 +338,5 @@ fn renamed(
         .and_then(|columns| {
             RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options).ok()
         })
-        .ok_or_else(|| EngineError::BadAnswer {
-            organisation: organisation.to_owned(),
-            what: "its rows do not have the contract's columns".to_owned(),
-        })
+        .ok_or_else(|| bad_rows(organisation, "its rows do not have the contract's columns"))
 }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use datafusion::arrow::array::RecordBatch;
+use datafusion::execution::memory_pool::{MemoryPool, MemoryReservation};
 use tokio::sync::OnceCell;
 
 use super::federation::Federation;
@@ -21,6 +22,10 @@ pub(crate) struct Running {
     pub(crate) on_unavailable: OnUnavailable,
     pub(crate) federation: Arc<Federation>,
     pub(crate) coverage: Arc<CoverageLog>,
+    /// The statement's working memory.
+    pub(crate) memory: Arc<dyn MemoryPool>,
+    /// What is held of it for what nodes released.
+    pub(crate) held: MemoryReservation,
     /// What nodes released, per fragment, in node order.
     pub(crate) gathered: OnceCell<Vec<Vec<RecordBatch>>>,
 }

@@ -10,7 +10,6 @@ use datafusion::common::Column;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::logical_expr::{Expr as DfExpr, LogicalPlan, Sort, SortExpr};
-use datafusion::physical_plan::execute_stream;
 use datafusion::physical_plan::memory::MemoryStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::sql::parser::Statement;
@@ -18,7 +17,7 @@ use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, Set, Statement as SqlStat
 use futures::StreamExt;
 use hedgerow_catalog::{Contracts, Limits, shared_schema};
 
-use super::carry::is_companion;
+use super::carry::{check_names, is_companion};
 use super::catalog::{CATALOG, FederationCatalog, SHARED, SYSTEM};
 use super::dispatch::{FragmentAsk, gather};
 use super::edge::Edge;
@@ -30,11 +29,16 @@ use super::running::{CoverageLog, Running};
 use super::session::Session;
 use super::system;
 use crate::block::fold_constants;
-use crate::channel::NodeChannel;
+use crate::channel::{NodeChannel, random_start};
 use crate::dialect::{session_config, state_builder};
 use crate::error::EngineError;
-use crate::memory::task_context;
-use crate::parse::{STATEMENT_OPERATORS_MAX, nearest, parse_statement, resolve, statement_kind};
+use crate::limits::answer::AnswerCount;
+use crate::limits::memory::{Memory, account, task_context};
+use crate::limits::text::TextLimits;
+use crate::parse::{nearest, parse_statement, resolve_within, statement_kind};
+use crate::work::planning;
+use crate::work::run;
+use crate::work::steps::short_steps;
 
 /// Plans statements across a federation and merges what its nodes release.
 #[derive(Debug)]
@@ -42,6 +46,7 @@ pub struct Coordinator {
     federation: Arc<Federation>,
     state: SessionState,
     limits: Limits,
+    memory: Memory,
     started: u64,
     statements: AtomicU64,
 }
@@ -137,11 +142,14 @@ impl Coordinator {
         let state = state_builder(config).with_query_planner(Arc::new(FederatedPlanner)).build();
         let catalog = Arc::new(FederationCatalog::new(&federation));
         state.catalog_list().register_catalog(CATALOG.to_owned(), catalog);
-        let started = {
-            use std::hash::{BuildHasher, RandomState};
-            RandomState::new().hash_one(std::process::id())
-        };
-        Ok(Arc::new(Self { federation, state, limits, started, statements: AtomicU64::new(0) }))
+        Ok(Arc::new(Self {
+            federation,
+            state,
+            limits,
+            memory: Memory::new(&limits),
+            started: random_start(),
+            statements: AtomicU64::new(0),
+        }))
     }
 
     /// Plans a statement. With `companions`, uncertain columns bring their status and bounds.
@@ -149,23 +157,28 @@ impl Coordinator {
     /// # Errors
     /// Syntax, unknown names, refusals, and what is not split; see [`EngineError`].
     pub async fn prepare(
-        &self,
-        _session: &Session,
+        self: &Arc<Self>,
         statement: &str,
         companions: bool,
     ) -> Result<Prepared, EngineError> {
         self.federation.refresh().await;
-        let parsed =
-            parse_statement(statement, self.limits.statement_bytes_max, STATEMENT_OPERATORS_MAX)?;
-        let kind = match parsed {
+        let (coordinator, statement) = (Arc::clone(self), statement.to_owned());
+        planning::plan(self.limits.planning_timeout_ms, async move {
+            let kind = coordinator.kind(&statement, companions).await?;
+            Ok(Prepared { statement, statement_id: coordinator.next_id(), kind })
+        })
+        .await
+    }
+
+    async fn kind(&self, statement: &str, companions: bool) -> Result<Kind, EngineError> {
+        match parse_statement(statement, TextLimits::of_statements(&self.limits))? {
             Statement::Statement(inner) => match *inner {
-                SqlStatement::Set(set) => set_option(&set)?,
-                other => self.plan(Statement::Statement(Box::new(other)), companions).await?,
+                SqlStatement::Set(set) => set_option(&set),
+                other => self.plan(Statement::Statement(Box::new(other)), companions).await,
             },
-            explain @ Statement::Explain(_) => self.plan(explain, companions).await?,
-            other => return Err(EngineError::ReadOnly { what: statement_kind(&other) }),
-        };
-        Ok(Prepared { statement: statement.to_owned(), statement_id: self.next_id(), kind })
+            explain @ Statement::Explain(_) => self.plan(explain, companions).await,
+            other => Err(EngineError::ReadOnly { what: statement_kind(&other) }),
+        }
     }
 
     fn next_id(&self) -> String {
@@ -175,9 +188,10 @@ impl Coordinator {
 
     async fn plan(&self, statement: Statement, companions: bool) -> Result<Kind, EngineError> {
         read_only(&statement)?;
-        let plan = resolve(&self.state, statement)
+        let plan = resolve_within(&self.state, statement, &self.limits)
             .await
             .map_err(|error| self.with_nearest_table(error))?;
+        check_names(&plan)?;
         match plan {
             LogicalPlan::Explain(explained) => {
                 let query = self.federated(explained.plan.as_ref().clone(), companions)?;
@@ -231,7 +245,10 @@ impl Coordinator {
                 memory(vec![], &schema)?
             }
             Kind::Query(query) => {
+                let memory = self.memory.statement();
                 let running = Arc::new(Running {
+                    held: account(&memory),
+                    memory,
                     statement_id: statement_id.clone(),
                     statement: prepared.statement,
                     user: session.user().to_owned(),
@@ -263,28 +280,30 @@ impl Coordinator {
             state.config_mut().options_mut().execution.target_partitions = 1;
         }
         state.config_mut().set_extension(Arc::clone(&running));
-        let physical = state
-            .query_planner()
-            .create_physical_plan(&query.plan, &state)
-            .await
-            .map_err(EngineError::from_execution)?;
-        let rows = task_context(&state, self.limits.memory_bytes_max_per_query)
-            .and_then(|context| execute_stream(physical, context))
-            .map_err(EngineError::from_execution)?;
+        let context = task_context(&state, &running.memory).map_err(EngineError::from_execution)?;
+        let planned = Arc::clone(query);
+        let physical = planning::plan(self.limits.planning_timeout_ms, async move {
+            let physical = state.query_planner().create_physical_plan(&planned.plan, &state).await;
+            physical.and_then(short_steps).map_err(EngineError::from_execution)
+        })
+        .await?;
+        let rows = run(physical, context)?;
         let schema = query.edge.schema();
         let query = Arc::clone(query);
-        let maximum = self.limits.answer_rows_max as u64;
-        let mut sent = 0;
+        let mut count = AnswerCount::new(&self.limits);
         let rows = rows.map(move |batch| {
-            let batch = batch.map_err(EngineError::from_execution)?;
-            sent += batch.num_rows() as u64;
-            if sent > maximum {
-                let limit = "answer_rows_max";
-                return Err(EngineError::Limit { limit, value: sent, maximum }.into());
-            }
-            Ok(query.edge.apply(&batch)?)
+            let batch = query.edge.apply(&batch.map_err(EngineError::from_execution)?)?;
+            count.add(&batch)?;
+            Ok(batch)
         });
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
+    }
+
+    /// Whether the node of each organisation answered when it was last asked.
+    pub async fn nodes_up(&self) -> Vec<(String, bool)> {
+        self.federation.refresh().await;
+        let nodes = self.federation.nodes.iter();
+        nodes.map(|n| (n.organisation().to_owned(), n.description().is_some())).collect()
     }
 
     /// Lists every table, for metadata calls. Nodes that are down break nothing here.

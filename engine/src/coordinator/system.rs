@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray};
+use datafusion::arrow::array::{
+    ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use datafusion::common::Result;
 use datafusion::datasource::{MemTable, TableProvider};
-use hedgerow_catalog::shared_schema;
+use hedgerow_catalog::{TableDescription, shared_schema};
 
 use super::federation::Federation;
 
@@ -40,41 +42,43 @@ fn text(values: impl Iterator<Item = Option<String>>) -> ArrayRef {
 fn nodes(federation: &Federation) -> Result<RecordBatch> {
     let nodes = &federation.nodes;
     let described: Vec<_> = nodes.iter().map(|node| node.description()).collect();
-    let differences = described.iter().map(|description| {
-        let tables = description.as_ref().map(|d| d.tables.as_slice()).unwrap_or_default();
-        let all: Vec<String> = tables
-            .iter()
-            .filter(|table| !table.conforming)
-            .map(|table| format!("{}: {}", table.name, table.differences.join("; ")))
-            .collect();
-        (!all.is_empty()).then(|| all.join(" | "))
-    });
+    let failures: Vec<_> = nodes.iter().map(|node| node.last_failure()).collect();
+    let of_tables = |what: fn(&[TableDescription]) -> Vec<String>, between: &str| {
+        let texts = described.iter().map(|description| {
+            let texts = description.as_ref().map(|d| what(&d.tables)).unwrap_or_default();
+            (!texts.is_empty()).then(|| texts.join(between))
+        });
+        text(texts)
+    };
+    let served = described
+        .iter()
+        .map(|d| d.as_ref().map(|d| d.tables.iter().filter(|t| t.conforming).count() as i64));
+    let state = |up: bool| Some(if up { "up" } else { "unreachable" }.to_owned());
+    let failed_at = failures.iter().map(|f| f.as_ref().map(|f| f.at.timestamp_micros()));
+    let failed_at = TimestampMicrosecondArray::from_iter(failed_at).with_timezone("+00:00");
     batch(vec![
         ("organisation", text(nodes.iter().map(|n| Some(n.organisation().to_owned())))),
         ("name", text(described.iter().map(|d| d.as_ref().and_then(|d| d.name.clone())))),
-        (
-            "state",
-            text(
-                described
-                    .iter()
-                    .map(|d| Some(if d.is_some() { "up" } else { "unreachable" }.to_owned())),
-            ),
-        ),
+        ("state", text(described.iter().map(|d| state(d.is_some())))),
         ("version", text(described.iter().map(|d| d.as_ref().map(|d| d.version.clone())))),
-        (
-            "tables",
-            Arc::new(
-                described
-                    .iter()
-                    .map(|d| {
-                        d.as_ref().map(|d| d.tables.iter().filter(|t| t.conforming).count() as i64)
-                    })
-                    .collect::<Int64Array>(),
-            ),
-        ),
-        ("differences", text(differences)),
-        ("last_error", text(nodes.iter().map(|n| n.last_error().map(|e| e.message)))),
+        ("tables", Arc::new(served.collect::<Int64Array>())),
+        ("contracts", of_tables(contracts, ", ")),
+        ("differences", of_tables(differences, " | ")),
+        ("last_error", text(failures.iter().map(|f| f.as_ref().map(|f| f.error.message.clone())))),
+        ("last_error_at", Arc::new(failed_at)),
     ])
+}
+
+/// The contracts that a node serves, with their versions.
+fn contracts(tables: &[TableDescription]) -> Vec<String> {
+    let served = tables.iter().filter(|table| table.conforming);
+    served.map(|table| format!("{} v{}", table.name, table.contract_version)).collect()
+}
+
+/// How a node's tables depart from their contracts.
+fn differences(tables: &[TableDescription]) -> Vec<String> {
+    let departing = tables.iter().filter(|table| !table.conforming);
+    departing.map(|table| format!("{}: {}", table.name, table.differences.join("; "))).collect()
 }
 
 fn tables(federation: &Federation) -> Result<RecordBatch> {

@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use datafusion::catalog::{
     CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider,
 };
+use datafusion::execution::memory_pool::{MemoryPool, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::logical_expr::{LogicalPlan, TableScan};
-use futures::TryStreamExt;
-use hedgerow_catalog::{Contracts, NodeDescription, NodeTables, ServerConfig, TableState};
+use futures::{StreamExt, TryStreamExt};
+use hedgerow_catalog::{Contracts, Limits, NodeDescription, NodeTables, ServerConfig, TableState};
 use hedgerow_policies::{
     Admission, Block, Executed, LedgerContext, LedgerRecord, Policy, Released, ReleasedFragment,
     TableContract, admit, admit_bundle, gate, ledger_records,
@@ -21,10 +22,14 @@ use super::ledger::Ledger;
 use super::totality::check_casts;
 use super::wire_types::in_wire_types;
 use crate::block::{Lowering, ScanTarget, emit};
-use crate::channel::{BUNDLE_VERSION, BundleRequest, FragmentHeader, ReplyHeader};
+use crate::channel::{BUNDLE_VERSION, BundleRequest, FragmentHeader, ReplyHeader, random_start};
 use crate::dialect::{session_config, state_builder};
 use crate::error::EngineError;
-use crate::parse::{parse_query, resolve};
+use crate::limits::answer::{AnswerCount, counted};
+use crate::limits::memory::{Memory, account};
+use crate::limits::text::TextLimits;
+use crate::parse::{parse_query, resolve, resolve_within};
+use crate::work::planning::plan;
 
 const CATALOG: &str = "node";
 const SCHEMA: &str = "tables";
@@ -44,10 +49,11 @@ pub struct Node {
     description: NodeDescription,
     tables: BTreeMap<String, (Arc<TableContract>, String)>,
     policy: Policy,
-    state: SessionState,
+    state: Arc<SessionState>,
     executor: Arc<dyn FragmentExecutor>,
     ledger: Ledger,
-    statement_bytes_max: usize,
+    limits: Limits,
+    memory: Memory,
     started: String,
     releases: AtomicU64,
 }
@@ -102,13 +108,14 @@ impl Node {
             organisation,
             tables,
             policy,
-            state,
+            state: Arc::new(state),
             executor: Arc::new(EmbeddedExecutor {
-                memory_bytes_max: config.limits.memory_bytes_max_per_query,
+                planning_timeout_ms: config.limits.planning_timeout_ms,
             }),
             ledger: Ledger::new(config.ledger.as_ref().map(|l| l.file.as_path())),
-            statement_bytes_max: config.limits.statement_bytes_max,
-            started: format!("{:016x}", rand_start()),
+            limits: config.limits,
+            memory: Memory::new(&config.limits),
+            started: format!("{:016x}", random_start()),
             releases: AtomicU64::new(0),
         }))
     }
@@ -130,21 +137,29 @@ impl Node {
     /// # Errors
     /// [`EngineError::Refused`] with the rule; or what failed, without data values.
     pub async fn answer(
-        &self,
+        self: &Arc<Self>,
         client: &str,
         request: BundleRequest,
     ) -> Result<ReleasedBundle, EngineError> {
-        let judged = self.judge(&request).await?;
+        let node = Arc::clone(self);
+        let (request, judged) = plan(self.limits.planning_timeout_ms, async move {
+            let judged = node.judge(&request).await?;
+            Ok((request, judged))
+        })
+        .await?;
         let release = self.releases.fetch_add(1, Ordering::Relaxed);
         let header = self.header(&request, &judged, format!("{}-{release}", self.started));
+        let memory = self.memory.statement();
+        let held = account(&memory);
         let mut executed = Vec::with_capacity(judged.len());
         let mut blocks = Vec::with_capacity(judged.len());
         for Judged { block, admission, plan } in judged {
-            let answer = self.execute(&admission, &plan).await?;
+            let answer = self.execute(&admission, plan, &memory, &held).await?;
             executed.push((admission, answer));
             blocks.push(block);
         }
         let fragments = gate(executed)?;
+        self.check_released(fragments.get())?;
         let records = self.records(&header, client, &request, &blocks, fragments.get());
         self.ledger.append(&records).await?;
         Ok(ReleasedBundle { header, fragments })
@@ -169,7 +184,8 @@ impl Node {
     }
 
     async fn judge_fragment(&self, text: &str) -> Result<Judged, EngineError> {
-        let plan = resolve(&self.state, parse_query(text, self.statement_bytes_max)?).await?;
+        let limits = TextLimits::of_fragments(&self.limits);
+        let plan = resolve_within(&self.state, parse_query(text, limits)?, &self.limits).await?;
         let target = |scan: &TableScan| self.target(scan);
         let block =
             Lowering::new(&target).fragment(&plan).map_err(|not| EngineError::NotSplit {
@@ -183,7 +199,7 @@ impl Node {
             Admission::Protected { gated, .. } => gated,
         };
         let own = emit(judged);
-        let plan = resolve(&self.state, parse_query(&own, usize::MAX)?).await?;
+        let plan = resolve(&self.state, parse_query(&own, TextLimits::OWN)?).await?;
         let again = Lowering::own(&target).fragment(&plan);
         if again.as_ref() != Ok(judged) {
             return Err(EngineError::NotSplit {
@@ -209,19 +225,42 @@ impl Node {
     async fn execute(
         &self,
         admission: &Admission,
-        plan: &LogicalPlan,
+        plan: LogicalPlan,
+        memory: &Arc<dyn MemoryPool>,
+        held: &MemoryReservation,
     ) -> Result<Executed<SendableRecordBatchStream>, EngineError> {
-        let stream =
-            self.executor.execute(plan, &self.state).await.map_err(EngineError::from_execution)?;
+        let state = Arc::clone(&self.state);
+        let stream = self.executor.execute(plan, state, Arc::clone(memory)).await?;
         let stream = in_wire_types(stream);
         match admission {
-            Admission::Open => Ok(Executed::Stream(stream)),
+            Admission::Open => {
+                Ok(Executed::Stream(counted(stream, AnswerCount::new(&self.limits))))
+            }
             Admission::Protected { .. } => {
                 let schema = stream.schema();
-                let groups = stream.try_collect().await.map_err(EngineError::from_execution)?;
+                let groups = stream.map(|batch| {
+                    let batch = batch?;
+                    held.try_grow(batch.get_array_memory_size())?;
+                    Ok(batch)
+                });
+                let groups = groups.try_collect::<Vec<_>>().await;
+                let groups = groups.map_err(EngineError::from_execution)?;
                 Ok(Executed::Groups(schema, groups))
             }
         }
+    }
+
+    /// Checks cells against the limits of an answer. What the gate dropped does not count: it would
+    /// be told by the error.
+    fn check_released(
+        &self,
+        fragments: &[ReleasedFragment<SendableRecordBatchStream>],
+    ) -> Result<(), EngineError> {
+        let mut count = AnswerCount::new(&self.limits);
+        fragments.iter().try_for_each(|fragment| match fragment {
+            ReleasedFragment::Cells(table) => count.add(&table.batch),
+            ReleasedFragment::Open(_) => Ok(()),
+        })
     }
 
     fn header(
@@ -297,10 +336,4 @@ impl Node {
         }
         records
     }
-}
-
-/// Tells one run of a node from the next in release ids.
-fn rand_start() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(std::process::id())
 }

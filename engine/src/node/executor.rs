@@ -1,42 +1,54 @@
 //! How a node runs an admitted fragment: the trait, and DataFusion inside this process.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use datafusion::error::Result;
+use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::execute_stream;
 
-use crate::memory::task_context;
+use crate::error::EngineError;
+use crate::limits::memory::task_context;
+use crate::work::planning;
+use crate::work::run;
+use crate::work::steps::short_steps;
 
 /// Runs a resolved, judged plan over the organisation's own tables.
 #[async_trait]
 pub trait FragmentExecutor: Send + Sync + std::fmt::Debug {
-    /// Starts the plan. Dropping the stream stops the work.
+    /// Starts the plan, with working memory from `memory`. Dropping the stream stops the work.
     ///
     /// # Errors
     /// Whatever planning or starting fails with; the caller keeps its text from clients.
     async fn execute(
         &self,
-        plan: &LogicalPlan,
-        state: &SessionState,
-    ) -> Result<SendableRecordBatchStream>;
+        plan: LogicalPlan,
+        state: Arc<SessionState>,
+        memory: Arc<dyn MemoryPool>,
+    ) -> Result<SendableRecordBatchStream, EngineError>;
 }
 
 /// DataFusion in the node's own process.
 #[derive(Debug)]
 pub struct EmbeddedExecutor {
-    /// Working memory one fragment may use.
-    pub memory_bytes_max: usize,
+    /// Longest time to plan one fragment, in milliseconds.
+    pub planning_timeout_ms: u64,
 }
 
 #[async_trait]
 impl FragmentExecutor for EmbeddedExecutor {
     async fn execute(
         &self,
-        plan: &LogicalPlan,
-        state: &SessionState,
-    ) -> Result<SendableRecordBatchStream> {
-        let physical = state.create_physical_plan(plan).await?;
-        execute_stream(physical, task_context(state, self.memory_bytes_max)?)
+        plan: LogicalPlan,
+        state: Arc<SessionState>,
+        memory: Arc<dyn MemoryPool>,
+    ) -> Result<SendableRecordBatchStream, EngineError> {
+        let context = task_context(&state, &memory).map_err(EngineError::from_execution)?;
+        let physical = planning::plan(self.planning_timeout_ms, async move {
+            let physical = state.create_physical_plan(&plan).await;
+            physical.and_then(short_steps).map_err(EngineError::from_execution)
+        })
+        .await?;
+        run(physical, context)
     }
 }

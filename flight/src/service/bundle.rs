@@ -1,5 +1,7 @@
 //! A bundle at a node: ticket in, what the gate releases out.
 
+use std::sync::Arc;
+
 use arrow_flight::sql::Any;
 use hedgerow_engine::{Node, WireError, sqlstate};
 use tokio::sync::OwnedSemaphorePermit;
@@ -21,8 +23,8 @@ impl Shared {
                 None,
             )));
         }
-        let node = self.node.as_deref().ok_or_else(no_node)?;
-        let mut line = Line::new(Role::Node, node.organisation(), caller.user());
+        let node = self.node.as_ref().ok_or_else(no_node)?;
+        let mut line = Line::new(&self.metrics, Role::Node, node.organisation(), caller.user());
         match self.answer(node, caller, any, &mut line).await {
             Ok((messages, halt, place)) => {
                 Ok(Box::pin(Guarded::new(messages, None, halt, line, place)))
@@ -36,7 +38,7 @@ impl Shared {
 
     async fn answer(
         &self,
-        node: &Node,
+        node: &Arc<Node>,
         caller: &Caller,
         any: &Any,
         line: &mut Line,

@@ -3,15 +3,16 @@
 //! Dropping it, its deadline, a cancellation and the end of the server all drop the work behind it.
 
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use arrow_flight::FlightData;
-use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, Stream, StreamExt, ready};
 use hedgerow_engine::{EngineError, sqlstate};
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tonic::Status;
 
@@ -85,10 +86,20 @@ fn halted(message: &str) -> Status {
 pub(super) type Closing = Box<dyn FnOnce() -> Result<Option<FlightData>, Status> + Send>;
 
 /// Messages, their guard, their place among the running and their line in the log.
+///
+/// A client that stops reading polls no more, so the guard has a task of its own: what halts the
+/// work drops it there and then, read or not.
 pub(super) struct Guarded {
-    messages: Option<BoxStream<'static, Result<FlightData, Status>>>,
+    work: SharedWork,
+    halted: Option<oneshot::Receiver<Status>>,
+    watch: JoinHandle<()>,
+}
+
+type SharedWork = Arc<Mutex<Option<Work>>>;
+
+struct Work {
+    messages: BoxStream<'static, Result<FlightData, Status>>,
     closing: Option<Closing>,
-    halted: BoxFuture<'static, Status>,
     line: Line,
     _place: OwnedSemaphorePermit,
 }
@@ -101,16 +112,37 @@ impl Guarded {
         line: Line,
         place: OwnedSemaphorePermit,
     ) -> Self {
-        let halted = halt.reason().boxed();
-        Self { messages: Some(messages.fuse().boxed()), closing, halted, line, _place: place }
+        let messages = messages.fuse().boxed();
+        let work = Arc::new(Mutex::new(Some(Work { messages, closing, line, _place: place })));
+        let (tell, halted) = oneshot::channel();
+        let watched = Arc::clone(&work);
+        let watch = tokio::spawn(async move {
+            let status = halt.reason().await;
+            if let Some(work) = lock(&watched).take() {
+                work.end(&from_status(&status).sqlstate);
+                // Nobody listens where the client has gone.
+                let _ = tell.send(status);
+            }
+        });
+        Self { work, halted: Some(halted), watch }
+    }
+}
+
+fn lock(work: &SharedWork) -> MutexGuard<'_, Option<Work>> {
+    work.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Work {
+    fn end(mut self, outcome: &str) {
+        self.line.set_outcome(outcome);
     }
 
-    /// Drops the work and ends the stream with an error.
-    fn fail(&mut self, status: Status) -> Poll<Option<Result<FlightData, Status>>> {
-        self.messages = None;
-        self.closing = None;
-        self.line.set_outcome(&from_status(&status).sqlstate);
-        Poll::Ready(Some(Err(status)))
+    /// The next message; `None` at the end.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<FlightData, Status>>> {
+        if let Some(message) = ready!(self.messages.poll_next_unpin(cx)) {
+            return Poll::Ready(Some(message));
+        }
+        Poll::Ready(self.closing.take().and_then(|closing| closing().transpose()))
     }
 }
 
@@ -119,25 +151,34 @@ impl Stream for Guarded {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
-        let Some(messages) = &mut this.messages else {
-            return Poll::Ready(None);
-        };
-        if let Poll::Ready(status) = this.halted.poll_unpin(cx) {
-            return this.fail(status);
-        }
-        match ready!(messages.poll_next_unpin(cx)) {
-            Some(Ok(message)) => return Poll::Ready(Some(Ok(message))),
-            Some(Err(status)) => return this.fail(status),
-            None => {}
-        }
-        match this.closing.take().map_or(Ok(None), |closing| closing()) {
-            Ok(Some(message)) => Poll::Ready(Some(Ok(message))),
-            Err(status) => this.fail(status),
-            Ok(None) => {
-                this.messages = None;
-                this.line.set_outcome("ok");
-                Poll::Ready(None)
+        if let Some(halted) = &mut this.halted
+            && let Poll::Ready(told) = halted.poll_unpin(cx)
+        {
+            this.halted = None;
+            if let Ok(status) = told {
+                return Poll::Ready(Some(Err(status)));
             }
         }
+        let mut shared = lock(&this.work);
+        let Some(work) = shared.as_mut() else { return Poll::Ready(None) };
+        let item = ready!(work.poll(cx));
+        let ended = match &item {
+            Some(Ok(_)) => None,
+            Some(Err(status)) => Some(from_status(status).sqlstate),
+            None => Some("ok".to_owned()),
+        };
+        if let Some(outcome) = ended
+            && let Some(work) = shared.take()
+        {
+            work.end(&outcome);
+        }
+        Poll::Ready(item)
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        self.watch.abort();
+        lock(&self.work).take();
     }
 }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use crate::metrics::Metrics;
+
 /// As what a server worked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
@@ -24,8 +26,9 @@ impl Role {
     }
 }
 
-/// Written when it is dropped; the outcome is `cancelled` unless another was set.
+/// Written, and counted, when it is dropped; the outcome is `cancelled` unless another was set.
 pub(super) struct Line {
+    metrics: Arc<Metrics>,
     role: Role,
     organisation: String,
     user: String,
@@ -37,8 +40,10 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn new(role: Role, organisation: &str, user: &str) -> Self {
+    pub(super) fn new(metrics: &Arc<Metrics>, role: Role, organisation: &str, user: &str) -> Self {
+        metrics.began(role.name());
         Self {
+            metrics: Arc::clone(metrics),
             role,
             organisation: organisation.to_owned(),
             user: user.to_owned(),
@@ -74,10 +79,14 @@ impl Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
+        let outcome = self.outcome.as_deref().unwrap_or("cancelled");
+        let counted = (!self.kept_back).then_some(outcome);
+        let duration = self.started.elapsed();
+        self.metrics.ended(self.role.name(), counted, duration);
         if self.kept_back {
             return;
         }
-        let duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let rows = match self.role {
             Role::Coordinator => Some(self.rows.load(Ordering::Relaxed)),
             Role::Node => None,
@@ -88,7 +97,7 @@ impl Drop for Line {
             user = %self.user,
             role = self.role.name(),
             duration_ms,
-            outcome = self.outcome.as_deref().unwrap_or("cancelled"),
+            outcome,
             rows,
             "statement"
         );

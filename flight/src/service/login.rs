@@ -48,7 +48,11 @@ pub(super) async fn login(
 }
 
 fn basic_header(metadata: &MetadataMap) -> Option<Credentials> {
-    let value = metadata.get("authorization")?.to_str().ok()?;
+    basic_credentials(metadata.get("authorization")?.to_str().ok()?)
+}
+
+/// Name and password of an `authorization` header, `Basic …`.
+pub(crate) fn basic_credentials(value: &str) -> Option<Credentials> {
     let (scheme, encoded) = value.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;

@@ -39,11 +39,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tonic::{Request, Status};
 
 use crate::error::TransportError;
+use crate::metrics::Metrics;
 use crate::status::{engine_status, to_status, wire_error};
 use crate::tokens::Tokens;
 use crate::users::SharedUsers;
 
 pub(crate) use door::Door;
+pub(crate) use login::basic_credentials;
 
 use statements::Statements;
 
@@ -79,8 +81,12 @@ pub(crate) struct Shared {
     pub(crate) queries: Arc<Semaphore>,
     /// Bundles being answered; apart, so that a server may ask itself.
     pub(crate) bundles: Arc<Semaphore>,
+    /// Turns true when the server takes no new work.
+    pub(crate) draining: watch::Receiver<bool>,
     /// Turns true when the server stops for good.
     pub(crate) stopping: watch::Receiver<bool>,
+    /// What the server counts.
+    pub(crate) metrics: Arc<Metrics>,
     /// What the server says of itself.
     pub(crate) sql_info: SqlInfoData,
     /// What it says of its types.
@@ -99,6 +105,7 @@ pub(crate) struct Roles {
 impl Shared {
     pub(crate) fn new(
         roles: Roles,
+        draining: watch::Receiver<bool>,
         stopping: watch::Receiver<bool>,
     ) -> Result<Self, TransportError> {
         let queries_max = roles.limits.queries_max.min(Semaphore::MAX_PERMITS);
@@ -111,11 +118,29 @@ impl Shared {
             statements: Statements::default(),
             queries: Arc::new(Semaphore::new(queries_max)),
             bundles: Arc::new(Semaphore::new(queries_max)),
+            draining,
             stopping,
+            metrics: Arc::new(Metrics::new()),
             sql_info: types::sql_info(&roles.limits).map_err(TransportError::Metadata)?,
             xdbc_types: types::xdbc_types().map_err(TransportError::Metadata)?,
             limits: roles.limits,
         })
+    }
+
+    /// Why no statement can be answered now, if so.
+    pub(crate) async fn not_ready(&self) -> Option<&'static str> {
+        if *self.draining.borrow() {
+            return Some("the server is stopping");
+        }
+        let nodes = self.coordinator.nodes_up().await;
+        if !nodes.is_empty() && !nodes.iter().any(|(_, up)| *up) {
+            return Some("no node can be reached");
+        }
+        let serves = |node: &Node| node.describe().tables.iter().any(|table| table.conforming);
+        match &self.node {
+            Some(node) if !serves(node) => Some("no table conforms to its contract"),
+            _ => None,
+        }
     }
 
     /// Longest run of a statement.

@@ -47,14 +47,14 @@ impl Shared {
         text: &str,
         companions: bool,
     ) -> Result<Statement, Status> {
-        let mut line = Line::new(Role::Coordinator, &self.name, caller.user());
+        let mut line = Line::new(&self.metrics, Role::Coordinator, &self.name, caller.user());
         let started = Instant::now();
         let timeout = self.timeout();
         let halt = Halt::new(timeout, timeout, None, self.stopping.clone());
         let planned = async {
             self.check_length(text)?;
             let _place = self.place(&self.queries)?;
-            halt.race(self.prepare(caller, text, companions)).await
+            halt.race(self.prepare(text, companions)).await
         };
         match planned.await {
             Ok(prepared) => {
@@ -73,7 +73,7 @@ impl Shared {
     pub(super) async fn set_purpose(&self, caller: &Caller, purpose: &str) -> Result<(), Status> {
         let text = format!("SET hedgerow.purpose = '{}'", purpose.replace('\'', "''"));
         self.check_length(&text)?;
-        let prepared = self.prepare(caller, &text, false).await?;
+        let prepared = self.prepare(&text, false).await?;
         let answer = self.run(caller, prepared).await?;
         answer.stream.try_for_each(|_| async { Ok(()) }).await.map_err(execution_status)
     }
@@ -84,7 +84,7 @@ impl Shared {
         caller: &Caller,
         statement: &Statement,
     ) -> Result<Answers, Status> {
-        let mut line = Line::new(Role::Coordinator, &self.name, caller.user());
+        let mut line = Line::new(&self.metrics, Role::Coordinator, &self.name, caller.user());
         match self.open(caller, statement, &mut line).await {
             Ok(opened) => self.stream(statement, opened, line),
             Err(status) => {
@@ -123,7 +123,7 @@ impl Shared {
     ) -> Result<(Answer, Option<RecordBatch>), Status> {
         let prepared = match plan {
             Some(prepared) => prepared,
-            None => self.prepare(caller, &statement.text, statement.companions).await?,
+            None => self.prepare(&statement.text, statement.companions).await?,
         };
         line.set_statement_id(prepared.statement_id());
         if prepared.schema() != statement.schema {
@@ -154,11 +154,10 @@ impl Shared {
     // Boxed: the engine's futures are too deep for the compiler to see that they are `Send`.
     fn prepare<'a>(
         &'a self,
-        caller: &'a Caller,
         text: &'a str,
         companions: bool,
     ) -> BoxFuture<'a, Result<Prepared, Status>> {
-        let prepared = self.coordinator.prepare(&caller.session, text, companions);
+        let prepared = self.coordinator.prepare(text, companions);
         prepared.map_err(|error| engine_status(&error)).boxed()
     }
 

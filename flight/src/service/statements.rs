@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arrow::datatypes::SchemaRef;
-use hedgerow_engine::{Prepared, WireError};
+use hedgerow_engine::{Prepared, WireError, sqlstate};
 use prost::bytes::Bytes;
 use tokio::sync::watch;
 
@@ -19,9 +19,6 @@ const TICKET_IDLE_MAX: Duration = Duration::from_secs(10 * 60);
 
 /// Most handles of one user; the one unused for longest gives way.
 const HANDLES_MAX_PER_USER: usize = 256;
-
-/// SQLSTATE of a handle that is not known.
-const UNKNOWN_HANDLE: &str = "26000";
 
 /// A statement that was planned once and may run many times.
 pub(super) struct Statement {
@@ -162,7 +159,7 @@ fn make_room(entries: &mut HashMap<String, Entry>, user: &str) {
 
 fn unknown() -> WireError {
     wire_error(
-        UNKNOWN_HANDLE,
+        sqlstate::UNKNOWN_HANDLE,
         "the statement is not known here, or its handle has expired",
         Some("send the statement again"),
     )

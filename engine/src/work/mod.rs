@@ -1,0 +1,68 @@
+//! Where work is done: threads of our own, apart from those that serve the network, so that however
+//! much is computed, logins, deadlines and cancellations are attended to.
+//!
+//! | part | does |
+//! | --- | --- |
+//! | [`planning`] | plans on a large stack, within a deadline |
+//! | [`steps`] | cuts long steps of joins, so that dropping a statement ends it |
+//!
+//! One pool of threads serves all nodes and coordinators of a process.
+
+pub(crate) mod planning;
+pub(crate) mod steps;
+
+use std::sync::{Arc, OnceLock};
+
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use futures::StreamExt;
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use crate::error::EngineError;
+
+/// Stack of a thread. It is reserved, not used: expressions are walked recursively, and the deepest
+/// that the limits allow takes a few MiB.
+const STACK_BYTES: usize = 64 << 20;
+/// Batches that wait to be taken; the work behind them rests meanwhile.
+const BATCHES_WAITING_MAX: usize = 2;
+
+/// The threads that work is done on.
+pub(crate) fn workers() -> Result<&'static Handle, EngineError> {
+    static WORKERS: OnceLock<std::io::Result<Runtime>> = OnceLock::new();
+    let runtime = WORKERS.get_or_init(|| {
+        Builder::new_multi_thread()
+            .enable_all()
+            .thread_name("hedgerow-work")
+            .thread_stack_size(STACK_BYTES)
+            .build()
+    });
+    let failed = |_| EngineError::Internal { what: "starting the worker threads", source: None };
+    runtime.as_ref().map(Runtime::handle).map_err(failed)
+}
+
+/// Runs a plan on the worker threads, a little ahead of whoever takes its rows. Dropping the stream
+/// ends the work.
+///
+/// # Errors
+/// Where the worker threads could not be started.
+pub(crate) fn run(
+    plan: Arc<dyn ExecutionPlan>,
+    context: Arc<TaskContext>,
+) -> Result<SendableRecordBatchStream, EngineError> {
+    let mut builder = RecordBatchReceiverStreamBuilder::new(plan.schema(), BATCHES_WAITING_MAX);
+    let taken = builder.tx();
+    // Started here too: operators spawn their own tasks wherever they are started.
+    let work = async move {
+        let mut rows = execute_stream(plan, context)?;
+        while let Some(batch) = rows.next().await {
+            let failed = batch.is_err();
+            if taken.send(batch).await.is_err() || failed {
+                break;
+            }
+        }
+        Ok(())
+    };
+    builder.spawn_on(work, workers()?);
+    Ok(builder.build())
+}
