@@ -18,6 +18,7 @@ mod contracts;
 mod description;
 mod document;
 mod error;
+mod ipc;
 mod node_tables;
 mod source;
 
@@ -29,4 +30,5 @@ pub use config::{
 pub use contracts::{Contracts, arrow_schema, shared_schema, visible_schema};
 pub use description::{NodeDescription, TableDescription};
 pub use error::{CatalogError, ConfigProblem, ContractProblem, Nearest};
+pub use ipc::check_ipc_schema;
 pub use node_tables::{NodeTable, NodeTables, TableState};

@@ -34,10 +34,12 @@ pub mod sqlstate {
     pub const DATA_EXCEPTION: &str = "22000";
     /// The handle of a prepared statement is not known.
     pub const UNKNOWN_HANDLE: &str = "26000";
+    /// A data file cannot be read.
+    pub const FILES: &str = "58030";
     /// Our fault.
     pub const INTERNAL: &str = "XX000";
     /// All of them.
-    pub const ALL: [&str; 12] = [
+    pub const ALL: [&str; 13] = [
         REFUSED,
         UNKNOWN_TABLE,
         UNKNOWN_COLUMN,
@@ -49,6 +51,7 @@ pub mod sqlstate {
         UNAVAILABLE,
         DATA_EXCEPTION,
         UNKNOWN_HANDLE,
+        FILES,
         INTERNAL,
     ];
 }
@@ -173,6 +176,9 @@ pub enum EngineError {
         /// The kind of failure, without values.
         what: &'static str,
     },
+    /// A data file of the organisation cannot be read.
+    #[error("a data file cannot be read: it is missing, damaged, or was changed")]
+    Files,
     /// The gate could not judge; nothing left.
     #[error(transparent)]
     Gate(#[from] GateError),
@@ -205,6 +211,7 @@ impl EngineError {
             Self::Timeout { .. } => sqlstate::CANCELLED,
             Self::Node(error) => &error.sqlstate,
             Self::Data { .. } => sqlstate::DATA_EXCEPTION,
+            Self::Files => sqlstate::FILES,
             Self::BadAnswer { .. } | Self::Gate(_) | Self::Internal { .. } => sqlstate::INTERNAL,
         }
     }
@@ -232,6 +239,14 @@ impl EngineError {
                 (None, Some("write the statement in a simpler way".to_owned()))
             }
             Self::ReadOnly { .. } => (None, Some("write a SELECT".to_owned())),
+            Self::Files => (
+                None,
+                Some(
+                    "tell the organisation; its node's log names the file, and a node that is \
+                     restarted leaves out what it cannot read"
+                        .to_owned(),
+                ),
+            ),
             Self::Memory => (None, Some("group by fewer values, or ask for fewer rows".to_owned())),
             _ => (None, None),
         };
@@ -240,7 +255,10 @@ impl EngineError {
             rule,
             message: self.to_string(),
             hint,
-            organisation: None,
+            organisation: match self {
+                Self::BadAnswer { organisation, .. } => Some(organisation.clone()),
+                _ => None,
+            },
         }
     }
 
@@ -252,7 +270,17 @@ impl EngineError {
             Err(error) => match error.find_root() {
                 DataFusionError::ArrowError(arrow, _) => Self::from_arrow(arrow),
                 DataFusionError::ResourcesExhausted(_) => Self::Memory,
-                DataFusionError::Execution(_) => Self::Data { what: "evaluation failed" },
+                DataFusionError::ParquetError(_)
+                | DataFusionError::ObjectStore(_)
+                | DataFusionError::IoError(_) => {
+                    // These words are about the file, not about what is in it.
+                    tracing::warn!(%error, "a data file cannot be read");
+                    Self::Files
+                }
+                // A function's own error, which may quote what it was given.
+                DataFusionError::Execution(_) | DataFusionError::External(_) => {
+                    Self::Data { what: "evaluation failed" }
+                }
                 DataFusionError::NotImplemented(_) => Self::NotSplit {
                     what: "the statement uses something that is not implemented".to_owned(),
                     hint: "simplify the statement".to_owned(),

@@ -30,6 +30,7 @@ mod tls;
 mod tokens;
 mod users;
 mod wire;
+mod worded;
 
 pub use client::{QueryStream, SqlClient, TableListing};
 pub use connect::Credentials;

@@ -6,19 +6,25 @@ use std::time::Duration;
 use arrow_flight::Action;
 use async_trait::async_trait;
 use futures::StreamExt;
-use hedgerow_catalog::{Limits, NodeDescription};
+use hedgerow_catalog::{Limits, NodeDescription, TableDescription};
 use hedgerow_engine::{BundleReply, BundleRequest, EngineError, NodeChannel, WireError, sqlstate};
-use tonic::Status;
+use tonic::{Code, Status};
 
 use crate::connect::{Credentials, Remote, explain};
 use crate::error::TransportError;
 use crate::service::DESCRIBE_ACTION;
-use crate::status::wire_error;
+use crate::status::{cut, is_unreachable, own_error, wire_error};
 use crate::tls::ClientTls;
 use crate::wire::{bundle_ticket, receive};
 
 /// Longest wait for a node to describe itself.
-const DESCRIBE_MAX: Duration = Duration::from_secs(30);
+const DESCRIBE_MAX: Duration = Duration::from_secs(10);
+/// Longest description of a node, in bytes.
+const DESCRIPTION_BYTES_MAX: usize = 4 << 20;
+/// Most differences of one table that are kept.
+const DIFFERENCES_MAX: usize = 64;
+/// Longest text of a description that is kept, in bytes: it is shown to analysts.
+const TEXT_BYTES_MAX: usize = 512;
 
 /// A node behind a URL.
 #[derive(Debug)]
@@ -55,8 +61,15 @@ impl FlightNodeChannel {
         let mut results = call.await.map_err(explain)?.into_inner();
         let result = results.next().await.transpose().map_err(explain)?;
         let result = result.ok_or_else(|| self.bad_answer("it describes nothing"))?;
-        serde_json::from_slice(&result.body)
-            .map_err(|_| self.bad_answer("its description does not decode"))
+        if result.body.len() > DESCRIPTION_BYTES_MAX {
+            return Err(self.bad_answer("its description is too long"));
+        }
+        let description: NodeDescription = serde_json::from_slice(&result.body)
+            .map_err(|_| self.bad_answer("its description does not decode"))?;
+        if *description.organisation != *self.organisation {
+            return Err(self.bad_answer("it describes another organisation"));
+        }
+        Ok(shortened(description))
     }
 
     fn bad_answer(&self, what: &str) -> WireError {
@@ -74,7 +87,9 @@ impl NodeChannel for FlightNodeChannel {
 
     async fn describe(&self) -> Result<NodeDescription, WireError> {
         tokio::time::timeout(DESCRIBE_MAX, self.description()).await.unwrap_or_else(|_| {
-            Err(explain_node(&Status::unavailable("no answer"), &self.organisation))
+            let message = format!("the node of `{}` does not answer", self.organisation);
+            let error = wire_error(sqlstate::UNAVAILABLE, message, Some(WITHOUT_IT));
+            Err(WireError { organisation: Some(self.organisation.to_string()), ..error })
         })
     }
 
@@ -90,25 +105,70 @@ impl NodeChannel for FlightNodeChannel {
     }
 }
 
-/// Puts a failed call to a node in words, naming the node.
+/// What to do without a node.
+const WITHOUT_IT: &str = "SET hedgerow.on_unavailable = 'exclude' for an answer without it";
+
+/// Puts a failed call to a node in words, naming the node. Of what the other end says only an error
+/// of our own form is passed on.
 fn explain_node(status: &Status, organisation: &str) -> WireError {
-    let error = explain(status, &format!("the node of `{organisation}`"));
-    let hint = match error.sqlstate.as_str() {
-        sqlstate::UNAVAILABLE => {
-            Some("SET hedgerow.on_unavailable = 'exclude' for an answer without it")
+    let error = match own_error(status) {
+        Some(error) => error,
+        None if is_unreachable(status) => {
+            let error = explain(status, &format!("the node of `{organisation}`"));
+            WireError { hint: Some(WITHOUT_IT.to_owned()), ..error }
         }
+        None => unexplained(status.code(), organisation),
+    };
+    let error = match error.sqlstate.as_str() {
         sqlstate::NOT_AUTHENTICATED => {
             let message = format!("the node of `{organisation}` does not know this coordinator");
             let hint = "check the coordinator's user and password at that node";
-            let error = wire_error(sqlstate::NOT_AUTHENTICATED, message, Some(hint));
-            return WireError { organisation: Some(organisation.to_owned()), ..error };
+            wire_error(sqlstate::NOT_AUTHENTICATED, message, Some(hint))
         }
-        _ => None,
+        sqlstate::UNAVAILABLE => {
+            WireError { hint: Some(error.hint.unwrap_or_else(|| WITHOUT_IT.to_owned())), ..error }
+        }
+        _ => error,
     };
-    WireError {
-        hint: hint.map(str::to_owned).or(error.hint),
-        organisation: error.organisation.or_else(|| Some(organisation.to_owned())),
-        ..error
+    WireError { organisation: Some(organisation.to_owned()), ..error }
+}
+
+/// A failure of which no more than its code can be told: its words may be anybody's, and anything.
+fn unexplained(code: Code, organisation: &str) -> WireError {
+    match code {
+        Code::Unauthenticated => wire_error(sqlstate::NOT_AUTHENTICATED, "", None),
+        Code::OutOfRange => wire_error(
+            sqlstate::LIMIT,
+            format!("a message of the node of `{organisation}` is over `limits.message_bytes_max`"),
+            Some("ask for less, or raise `limits.message_bytes_max` in the server's configuration"),
+        ),
+        Code::DeadlineExceeded | Code::Aborted | Code::Cancelled => wire_error(
+            sqlstate::UNAVAILABLE,
+            format!("the node of `{organisation}` gave up (gRPC status `{code:?}`)"),
+            Some(WITHOUT_IT),
+        ),
+        _ => {
+            let what = format!("gRPC status `{code:?}` without an error of its own");
+            EngineError::BadAnswer { organisation: organisation.to_owned(), what }.external()
+        }
+    }
+}
+
+/// A description whose texts are of a length that can be shown.
+fn shortened(description: NodeDescription) -> NodeDescription {
+    let short = |text: String| cut(&text, TEXT_BYTES_MAX);
+    let tables = description.tables.into_iter().map(|table| TableDescription {
+        name: short(table.name),
+        differences: table.differences.into_iter().take(DIFFERENCES_MAX).map(short).collect(),
+        preset: short(table.preset),
+        epoch: short(table.epoch),
+        ..table
+    });
+    NodeDescription {
+        tables: tables.collect(),
+        name: description.name.map(short),
+        version: short(description.version),
+        organisation: description.organisation,
     }
 }
 
@@ -116,6 +176,7 @@ fn explain_node(status: &Status, organisation: &str) -> WireError {
 #[expect(clippy::unwrap_used, reason = "test")]
 mod tests {
     use super::*;
+    use crate::status::to_status;
 
     #[test]
     fn a_dead_node_is_named_with_a_way_round_it() {
@@ -124,5 +185,17 @@ mod tests {
         assert_eq!(error.message, "the node of `northmoor` cannot be reached");
         assert!(error.hint.unwrap().contains("hedgerow.on_unavailable = 'exclude'"));
         assert_eq!(error.organisation.as_deref(), Some("northmoor"));
+    }
+    #[test]
+    fn only_errors_of_our_own_form_are_passed_on() {
+        for code in [Code::Unknown, Code::Internal, Code::InvalidArgument, Code::PermissionDenied] {
+            let error = explain_node(&Status::new(code, "Mrs Jones, 7 Mill Lane"), "northmoor");
+            assert_eq!(error.sqlstate, "XX000");
+            assert!(error.message.contains("northmoor") && !error.message.contains("Jones"));
+        }
+        let own = wire_error("42501", "`age` may not be compared", Some("compare `age_band`"));
+        let said = WireError { organisation: Some("westlea".to_owned()), ..own.clone() };
+        let error = explain_node(&to_status(&said), "northmoor");
+        assert_eq!(error, WireError { organisation: Some("northmoor".to_owned()), ..own });
     }
 }

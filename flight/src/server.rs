@@ -22,6 +22,7 @@ use crate::http::{Http, routes};
 use crate::service::{Door, Roles, Shared};
 use crate::tls::{install_crypto_provider, server_tls};
 use crate::users::Users;
+use crate::worded::Worded;
 
 /// Most calls at once on one connection.
 const CALLS_MAX_PER_CONNECTION: u32 = 256;
@@ -118,7 +119,7 @@ impl ServerParts {
             .accept_http1(true)
             .add_routes(Routes::from(routes(http)))
             .add_service(health_service)
-            .add_service(flight);
+            .add_service(Worded(flight));
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let serve = router.serve_with_incoming_shutdown(incoming, turned(drained));
         Ok(RunningServer { address, draining, stopping, health, task: tokio::spawn(serve) })

@@ -16,6 +16,8 @@ const ERROR_TYPE_URL: &str = "type.googleapis.com/hedgerow.v1.Error";
 
 /// Longest text field of an error on the wire, in bytes: headers are small.
 const TEXT_BYTES_MAX: usize = 1_500;
+/// Longest rule or organisation of an error, in bytes.
+const NAME_BYTES_MAX: usize = 128;
 
 /// `google.rpc.Status`, which is what gRPC expects in the details.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -45,6 +47,11 @@ pub(crate) fn engine_status(error: &EngineError) -> Status {
 /// Reads an error from a gRPC status: exactly, where this crate wrote it, else by its code.
 pub fn from_status(status: &Status) -> WireError {
     from_details(status.details()).unwrap_or_else(|| foreign(status))
+}
+
+/// The error in a status that this crate wrote; `None` for any other status.
+pub(crate) fn own_error(status: &Status) -> Option<WireError> {
+    from_details(status.details())
 }
 
 /// Tells whether the call failed on its way, rather than at the other end.
@@ -116,12 +123,18 @@ fn shortened(error: &WireError) -> WireError {
 }
 
 fn shorten(text: &str) -> String {
-    if text.len() <= TEXT_BYTES_MAX {
+    cut(text, TEXT_BYTES_MAX)
+}
+
+/// The text, cut with `…` to at most `bytes_max`.
+pub(crate) fn cut(text: &str, bytes_max: usize) -> String {
+    if text.len() <= bytes_max {
         return text.to_owned();
     }
+    let room = bytes_max.saturating_sub('…'.len_utf8());
     let mut short: String = text
         .char_indices()
-        .take_while(|(at, c)| at + c.len_utf8() <= TEXT_BYTES_MAX - '…'.len_utf8())
+        .take_while(|(at, c)| at + c.len_utf8() <= room)
         .map(|(_, c)| c)
         .collect();
     short.push('…');
@@ -131,7 +144,23 @@ fn shorten(text: &str) -> String {
 fn from_details(details: &[u8]) -> Option<WireError> {
     let status = RpcStatus::decode(details).ok()?;
     let detail = status.details.iter().find(|any| any.type_url == ERROR_TYPE_URL)?;
-    serde_json::from_slice(&detail.value).ok()
+    serde_json::from_slice(&detail.value).ok().filter(is_well_formed)
+}
+
+/// Whether an error is as [`to_status`] writes it: another end may write anything.
+fn is_well_formed(error: &WireError) -> bool {
+    let name = |name: &Option<String>| {
+        name.as_ref().is_none_or(|name| {
+            name.len() <= NAME_BYTES_MAX && name.chars().all(|letter| letter.is_ascii_graphic())
+        })
+    };
+    let state = error.sqlstate.as_bytes();
+    state.len() == 5
+        && state.iter().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase())
+        && name(&error.rule)
+        && name(&error.organisation)
+        && error.message.len() <= TEXT_BYTES_MAX
+        && error.hint.as_ref().is_none_or(|hint| hint.len() <= TEXT_BYTES_MAX)
 }
 
 fn code_of(state: &str) -> Code {
@@ -142,7 +171,7 @@ fn code_of(state: &str) -> Code {
         sqlstate::UNAVAILABLE => Code::Unavailable,
         sqlstate::LIMIT => Code::ResourceExhausted,
         sqlstate::NOT_SUPPORTED => Code::Unimplemented,
-        sqlstate::INTERNAL => Code::Internal,
+        sqlstate::INTERNAL | sqlstate::FILES => Code::Internal,
         _ => Code::InvalidArgument,
     }
 }
@@ -204,6 +233,19 @@ mod tests {
         let error = WireError { message: "é".repeat(5_000), ..refused() };
         let back = from_status(&to_status(&error));
         assert!(back.message.len() <= TEXT_BYTES_MAX && back.message.ends_with('…'));
+    }
+
+    #[test]
+    fn errors_of_another_form_are_not_believed() {
+        for wrong in [
+            WireError { sqlstate: "oh dear".to_owned(), ..refused() },
+            WireError { rule: Some("a b\n".to_owned()), ..refused() },
+            WireError { organisation: Some("x".repeat(1_000)), ..refused() },
+        ] {
+            let status = to_status(&wrong);
+            assert_eq!(own_error(&status), None, "{wrong:?}");
+        }
+        assert_eq!(own_error(&to_status(&refused())), Some(refused()));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use rcgen::{
     KeyUsagePurpose,
 };
 
-use crate::files::write_private;
+use crate::files::{write_private, write_public};
 
 /// Age after which certificates are made anew.
 const AGE_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -56,6 +56,14 @@ pub fn ensure_certificates(folder: &Path, servers: &[String]) -> Result<(), Cert
         return Ok(());
     }
     let authority = Authority::new()?;
+    let authority_path = folder.join("authority.pem");
+    // Written last, it says that all of them belong together.
+    match fs::remove_file(&authority_path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            return Err(CertificateError::Write { path: authority_path, source });
+        }
+        Ok(()) | Err(_) => {}
+    }
     for server in servers {
         let (certificate, key) = authority.issue(server)?;
         let [certificate_path, key_path] = files(server);
@@ -63,7 +71,7 @@ pub fn ensure_certificates(folder: &Path, servers: &[String]) -> Result<(), Cert
         write_private(&key_path, &key)
             .map_err(|source| CertificateError::Write { path: key_path, source })?;
     }
-    write(&folder.join("authority.pem"), &authority.pem)
+    write(&authority_path, &authority.pem)
 }
 
 fn is_fresh(path: &Path) -> bool {
@@ -72,7 +80,7 @@ fn is_fresh(path: &Path) -> bool {
 }
 
 fn write(path: &Path, text: &str) -> Result<(), CertificateError> {
-    fs::write(path, text)
+    write_public(path, text)
         .map_err(|source| CertificateError::Write { path: path.to_owned(), source })
 }
 

@@ -34,8 +34,8 @@ pub async fn run_file(session: &mut Session, path: &Path, stop: bool) -> Result<
     run_text(session, &text, stop).await
 }
 
-/// Runs statements from standard input, each as soon as it is complete. Needs a runtime with more
-/// than one thread.
+/// Runs statements from standard input, each as soon as it is complete. Ctrl-C ends it, also while
+/// it waits for input.
 ///
 /// # Errors
 /// When the input cannot be read or an answer cannot be printed.
@@ -43,11 +43,21 @@ pub async fn run_stdin(session: &mut Session, stop: bool) -> Result<bool, ShellE
     let mut splitter = Splitter::default();
     let mut progress = Progress { stop, ..Progress::default() };
     while !progress.ended {
-        let Some(line) = tokio::task::block_in_place(read_line).map_err(ShellError::Input)? else {
-            progress.run(session, splitter.finish()).await?;
-            break;
+        let line = tokio::select! {
+            biased;
+            _ = tokio::signal::ctrl_c() => {
+                progress.failed = true;
+                break;
+            }
+            line = tokio::task::spawn_blocking(read_line) => line,
         };
-        progress.run(session, splitter.push_line(&line)).await?;
+        match line.map_err(io::Error::other).and_then(|line| line).map_err(ShellError::Input)? {
+            Some(line) => progress.run(session, splitter.push_line(&line)).await?,
+            None => {
+                progress.run(session, splitter.finish()).await?;
+                break;
+            }
+        }
     }
     Ok(!progress.failed)
 }

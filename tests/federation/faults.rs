@@ -174,11 +174,11 @@ async fn a_drifted_table_is_left_out_with_a_notice() {
 }
 
 /// A long text of every number, digested: minutes of work, in many small steps.
-const SLOW: &str =
+pub(crate) const SLOW: &str =
     "SELECT count(*) FROM number WHERE md5(repeat(CAST(n AS VARCHAR), 300)) LIKE 'zz%'";
-const SLOW_ROWS: usize = 600_000;
+pub(crate) const SLOW_ROWS: usize = 600_000;
 
-fn numbers(organisation: &str, count: usize) -> Spec {
+pub(crate) fn numbers(organisation: &str, count: usize) -> Spec {
     let rows: String = (0..count).map(|n| format!("{n}\n")).collect();
     Spec::default().contract(NUMBER).organisation(
         Organisation::new(organisation).table("number", Data::Csv(format!("n\n{rows}"))),
@@ -186,7 +186,7 @@ fn numbers(organisation: &str, count: usize) -> Spec {
 }
 
 /// Waits until the log has a line with all of `words`.
-async fn logged(words: &[&str]) -> String {
+pub(crate) async fn logged(words: &[&str]) -> String {
     loop {
         if let Some(line) = logs::lines_with(words).pop() {
             return line;

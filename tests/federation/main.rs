@@ -11,6 +11,16 @@
 //! faults      what is down, wrong, slow or cancelled
 //! limits      every limit at its edge
 //! http        what an operator's tools see: alive, ready, figures
+//!
+//! bad_statements  too long, too deep, too wide, or no SQL
+//! bad_bytes       malformed protobuf and text that is no UTF-8
+//! bad_files       Parquet and CSV that are not what they should be
+//! bad_nodes       another schema, too many rows, garbage, nothing
+//! processes       Ctrl-C, killed programs, a client that stops reading
+//! raw             a client that sends any bytes
+//! fake, misdeeds  a node that spoils its answers; how
+//! program         the program as a process
+//! dice, panics    numbers from a seed; whether anything panicked
 //! ```
 
 #![expect(
@@ -22,11 +32,22 @@
 )]
 
 mod answers;
+mod bad_bytes;
+mod bad_files;
+mod bad_nodes;
+mod bad_statements;
+mod dice;
+mod fake;
 mod faults;
 mod http;
 mod limits;
 mod logs;
+mod misdeeds;
+mod panics;
+mod processes;
+mod program;
 mod questions;
+mod raw;
 mod slt;
 mod threshold;
 mod tpch;

@@ -1,16 +1,12 @@
 //! A group of nine people is nowhere; a group of ten is. And a node that is asked directly, as by a
 //! coordinator gone bad, refuses what the federation refuses.
 
-use arrow_flight::flight_service_client::FlightServiceClient;
-use arrow_flight::{FlightData, HandshakeRequest, Ticket};
-use hedgerow_engine::{BUNDLE_VERSION, BundleRequest, WireError};
-use hedgerow_flight::from_status;
-use tonic::Request;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use hedgerow_engine::BUNDLE_VERSION;
 
 use crate::answers::{Status, Value, rows};
 use crate::logs;
-use crate::world::{Data, Organisation, PASSWORD, Spec, USER, World, in_time};
+use crate::raw::{Raw, any, ticket};
+use crate::world::{Data, Organisation, Spec, World, in_time};
 
 const VISIT: &str = r#"
 name = "visit"
@@ -94,98 +90,6 @@ fn holds(bytes: &[u8], pattern: &[u8]) -> bool {
     bytes.windows(pattern.len()).any(|window| window == pattern)
 }
 
-/// A coordinator of our own.
-struct Hostile {
-    client: FlightServiceClient<Channel>,
-    token: String,
-}
-
-impl Hostile {
-    async fn connect(world: &World, node: &str) -> Self {
-        let authority = std::fs::read(world.tls().authority).unwrap();
-        let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(authority));
-        let endpoint = Endpoint::from_shared(world.url_of(node)).unwrap().tls_config(tls).unwrap();
-        let channel = endpoint.connect().await.unwrap();
-        let mut client = FlightServiceClient::new(channel).max_encoding_message_size(usize::MAX);
-        let basic = [field(2, USER.as_bytes()), field(3, PASSWORD.as_bytes())].concat();
-        let request = HandshakeRequest { protocol_version: 0, payload: basic.into() };
-        let answer = client.handshake(futures::stream::iter([request])).await.unwrap();
-        let first = answer.into_inner().message().await.unwrap().unwrap();
-        Self { client, token: String::from_utf8(first.payload.to_vec()).unwrap() }
-    }
-
-    /// Sends any ticket and collects every message of the answer.
-    async fn get(&mut self, ticket: Vec<u8>) -> Result<Vec<FlightData>, WireError> {
-        let mut request = Request::new(Ticket::new(ticket));
-        let bearer = format!("Bearer {}", self.token).parse().unwrap();
-        request.metadata_mut().insert("authorization", bearer);
-        let wire = |status| from_status(&status);
-        let mut stream = self.client.do_get(request).await.map_err(wire)?.into_inner();
-        let mut messages = vec![];
-        while let Some(message) = stream.message().await.map_err(wire)? {
-            messages.push(message);
-        }
-        Ok(messages)
-    }
-
-    async fn ask(&mut self, fragment: &str) -> Result<Vec<FlightData>, WireError> {
-        self.get(ticket(BUNDLE_VERSION, &[fragment.to_owned()], None)).await
-    }
-
-    async fn refusal(&mut self, fragment: &str) -> String {
-        match self.ask(fragment).await {
-            Ok(_) => panic!("the node answers {fragment}"),
-            Err(error) => format!("{} {}", error.sqlstate, error.rule.unwrap_or_default()),
-        }
-    }
-}
-
-/// A length-delimited field of a protobuf message.
-fn field(tag: u8, bytes: &[u8]) -> Vec<u8> {
-    let mut out = vec![tag << 3 | 2];
-    out.extend(varint(bytes.len() as u64));
-    out.extend(bytes);
-    out
-}
-
-fn varint(mut value: u64) -> Vec<u8> {
-    let mut out = vec![];
-    while value >= 0x80 {
-        out.push((value & 0x7f) as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-    out
-}
-
-fn any(type_url: &str, value: &[u8]) -> Vec<u8> {
-    [field(1, type_url.as_bytes()), field(2, value)].concat()
-}
-
-/// A bundle ticket, with the hash of its fragments or another.
-fn ticket(version: u32, fragments: &[String], hash: Option<&str>) -> Vec<u8> {
-    let request = BundleRequest {
-        version,
-        statement_id: "hostile-1".to_owned(),
-        fragments: fragments.to_vec(),
-        statement: "SELECT 1".to_owned(),
-        user: "somebody".to_owned(),
-        purpose: None,
-        user_token: None,
-        client_signature: None,
-    };
-    let mut bundle = vec![1 << 3];
-    bundle.extend(varint(u64::from(version)));
-    bundle.extend(field(2, request.statement_id.as_bytes()));
-    bundle.extend(field(3, hash.unwrap_or(&request.hash()).as_bytes()));
-    for fragment in fragments {
-        bundle.extend(field(4, fragment.as_bytes()));
-    }
-    bundle.extend(field(5, request.statement.as_bytes()));
-    bundle.extend(field(6, request.user.as_bytes()));
-    any("type.googleapis.com/hedgerow.v1.Bundle", &bundle)
-}
-
 /// Everything of a group that could be in bytes: key, sums, and a single value.
 fn patterns(key: &str, people: i64, units: i64) -> Vec<(&'static str, Vec<u8>)> {
     let sum = MINUTES * (people * 3) as f64;
@@ -244,7 +148,7 @@ async fn nine_are_not_in_the_bytes_a_node_sends() {
     logs::capture();
     in_time(async {
         let world = World::start(spec()).await;
-        let mut hostile = Hostile::connect(&world, "east").await;
+        let mut hostile = Raw::connect(&world, "east").await;
         let fragment = "SELECT clinic AS k0, count(*) AS m0, sum(units) AS m1, sum(minutes) AS m2, \
                         avg(minutes) AS m3 FROM visit GROUP BY clinic";
         let mut bytes = vec![];
@@ -270,7 +174,7 @@ async fn nine_are_not_in_the_bytes_a_node_sends() {
 async fn a_withheld_measure_leaves_no_bytes() {
     in_time(async {
         let world = World::start(spec()).await;
-        let mut hostile = Hostile::connect(&world, "east").await;
+        let mut hostile = Raw::connect(&world, "east").await;
         // 28 people are in the group, and nine behind the measure.
         let fragment = format!(
             "SELECT count(*) AS m0, sum(units) FILTER (WHERE clinic = '{NINE}') AS m1, \
@@ -295,7 +199,7 @@ async fn a_withheld_measure_leaves_no_bytes() {
 async fn a_node_asked_directly_refuses() {
     in_time(async {
         let world = World::start(spec()).await;
-        let mut hostile = Hostile::connect(&world, "east").await;
+        let mut hostile = Raw::connect(&world, "east").await;
         for (fragment, expected) in [
             ("SELECT clinic FROM visit", "42501 S1.shape"),
             ("SELECT * FROM visit LIMIT 1", "42501 S1.shape"),
@@ -345,7 +249,7 @@ async fn a_node_asked_directly_refuses() {
 async fn a_node_refuses_malformed_tickets() {
     in_time(async {
         let world = World::start(spec()).await;
-        let mut hostile = Hostile::connect(&world, "east").await;
+        let mut hostile = Raw::connect(&world, "east").await;
         let one = ["SELECT count(*) FROM visit".to_owned()];
         let bundle = "type.googleapis.com/hedgerow.v1.Bundle";
         let long = ["x".repeat(300_000)];

@@ -9,8 +9,9 @@
 //! ```
 
 use std::fs::{self, File};
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ use argon2::password_hash::{PasswordHasher, SaltString};
 use argon2::{Algorithm, Argon2, Params, Version};
 use arrow::array::RecordBatch;
 use datafusion::parquet::arrow::ArrowWriter;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use hedgerow::demo::{
     CONTRACTS, DataOptions, ensure_certificates, node_tables_toml, organisations,
 };
@@ -61,7 +64,24 @@ pub(crate) struct Organisation {
 pub(crate) enum Data {
     Csv(String),
     Rows(Vec<RecordBatch>),
+    /// Anything, in a file with this ending.
+    Bytes(&'static str, Vec<u8>),
 }
+
+/// What a stand-in takes over: a node's place, as the coordinator knows it, and the node itself.
+pub(crate) struct Front {
+    /// Where the coordinator looks for the node.
+    pub(crate) listener: TcpListener,
+    /// The node's certificate and key.
+    pub(crate) home: PathBuf,
+    /// Where the node really is.
+    pub(crate) url: String,
+    /// How to reach it.
+    pub(crate) tls: ClientTls,
+}
+
+/// Puts something in a node's place.
+type StandIn<'a> = Box<dyn FnOnce(Front) -> BoxFuture<'a, ()> + 'a>;
 
 impl Spec {
     /// Adds a contract, as TOML.
@@ -94,6 +114,12 @@ impl Spec {
         lines.clone_into(&mut self.limits);
         self
     }
+
+    /// All servers, the coordinator last.
+    fn servers(&self) -> Vec<String> {
+        let names = self.organisations.iter().map(|one| one.id.clone());
+        names.chain([COORDINATOR.to_owned()]).collect()
+    }
 }
 
 impl Organisation {
@@ -121,6 +147,7 @@ impl Organisation {
         let file = match data {
             Data::Csv(_) => format!("{name}.csv"),
             Data::Rows(_) => format!("{name}.parquet"),
+            Data::Bytes(ending, _) => format!("{name}.{ending}"),
         };
         self.config.push_str(&format!("[{section}.{name}]\npath = \"{file}\"\n"));
         self.files.push((file, data));
@@ -133,6 +160,7 @@ impl Organisation {
             match data {
                 Data::Csv(text) => fs::write(path, text).unwrap(),
                 Data::Rows(batches) => write_parquet(&path, batches),
+                Data::Bytes(_, bytes) => fs::write(path, bytes).unwrap(),
             }
         }
     }
@@ -171,19 +199,47 @@ impl World {
 
     /// Starts the federation with some of its nodes never there.
     pub(crate) async fn start_without(spec: Spec, missing: &[&str]) -> Self {
+        Self::launch(spec, missing, None).await
+    }
+
+    /// Starts the federation with something in the place of the node `name`, which runs elsewhere.
+    pub(crate) async fn start_behind<'a, F: Future<Output = ()> + Send + 'a>(
+        spec: Spec,
+        name: &str,
+        front: impl FnOnce(Front) -> F + 'a,
+    ) -> Self {
+        Self::launch(spec, &[], Some((name, Box::new(|place| front(place).boxed())))).await
+    }
+
+    async fn launch(spec: Spec, missing: &[&str], front: Option<(&str, StandIn<'_>)>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let names: Vec<String> = spec.organisations.iter().map(|one| one.id.clone()).collect();
-        let names: Vec<String> = names.into_iter().chain([COORDINATOR.to_owned()]).collect();
-        let mut listeners: Vec<TcpListener> =
-            names.iter().map(|_| bind("127.0.0.1:0".parse().unwrap()).unwrap()).collect();
-        prepare(&spec, folder.path(), &names, &listeners);
+        let names = spec.servers();
+        let mut listeners: Vec<TcpListener> = names.iter().map(|_| any_port()).collect();
+        let addresses: Vec<SocketAddr> =
+            listeners.iter().map(|listener| listener.local_addr().unwrap()).collect();
+        prepare(&spec, folder.path(), &names, &addresses);
         let coordinator = listeners.pop().unwrap();
         let address = coordinator.local_addr().unwrap();
+        let (hidden, mut stand_in) = front.map_or((None, None), |(name, f)| (Some(name), Some(f)));
         let mut servers = vec![];
         for (name, listener) in names.iter().zip(listeners) {
-            if !missing.contains(&name.as_str()) {
-                servers.push((name.clone(), serve(folder.path(), name, listener).await));
+            if missing.contains(&name.as_str()) {
+                continue;
             }
+            let front = stand_in.take_if(|_| hidden == Some(name.as_str()));
+            let Some(front) = front else {
+                servers.push((name.clone(), serve(folder.path(), name, listener).await));
+                continue;
+            };
+            let server = serve(folder.path(), name, any_port()).await;
+            front(Front {
+                listener,
+                home: folder.path().join(name),
+                url: format!("https://{}", server.local_addr()),
+                tls: client_tls(folder.path()),
+            })
+            .await;
+            servers.push((name.clone(), server));
         }
         let server = serve(folder.path(), COORDINATOR, coordinator).await;
         servers.push((COORDINATOR.to_owned(), server));
@@ -237,7 +293,12 @@ impl World {
     }
 
     pub(crate) fn tls(&self) -> ClientTls {
-        ClientTls { authority: self.folder.path().join("authority.pem"), domain: None }
+        client_tls(self.folder.path())
+    }
+
+    /// The folder of a server: its configuration and its data files.
+    pub(crate) fn home(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
     /// The configuration of a server, as it was read.
@@ -270,6 +331,61 @@ impl World {
     }
 }
 
+/// A federation on disk, for servers that run as programs of their own.
+pub(crate) struct Layout {
+    pub(crate) folder: TempDir,
+    /// Every server and where it is to listen, the coordinator last.
+    pub(crate) servers: Vec<(String, SocketAddr)>,
+}
+
+impl Layout {
+    pub(crate) fn new(spec: &Spec) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let names = spec.servers();
+        let addresses: Vec<SocketAddr> = names.iter().map(|_| quiet_port()).collect();
+        prepare(spec, folder.path(), &names, &addresses);
+        Self { folder, servers: names.into_iter().zip(addresses).collect() }
+    }
+
+    pub(crate) fn url_of(&self, name: &str) -> String {
+        let (_, address) = self.servers.iter().find(|(known, _)| known == name).unwrap();
+        format!("https://{address}")
+    }
+
+    pub(crate) fn tls(&self) -> ClientTls {
+        client_tls(self.folder.path())
+    }
+
+    /// A new client of the coordinator.
+    pub(crate) async fn client(&self) -> Client {
+        let url = self.url_of(COORDINATOR);
+        Client(SqlClient::connect(&url, &self.tls(), credentials(PASSWORD)).await.unwrap())
+    }
+}
+
+/// A free port out of the range from which the system gives ports, so that it stays free until the
+/// program that is to listen there has started.
+fn quiet_port() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = std::process::id() % 10_000;
+    loop {
+        let step = u32::from(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = 20_000 + ((start + step) % 10_000) as u16;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
+}
+
+fn any_port() -> TcpListener {
+    bind("127.0.0.1:0".parse().unwrap()).unwrap()
+}
+
+fn client_tls(folder: &Path) -> ClientTls {
+    ClientTls { authority: folder.join("authority.pem"), domain: None }
+}
+
 async fn serve(folder: &Path, name: &str, listener: TcpListener) -> RunningServer {
     let config = ServerConfig::load(&folder.join(name).join("serve.toml")).unwrap();
     run_on(listener, &config).await.unwrap()
@@ -280,18 +396,17 @@ pub(crate) fn credentials(password: &str) -> Credentials {
 }
 
 /// Writes contracts, configurations, users, certificates and data.
-fn prepare(spec: &Spec, folder: &Path, names: &[String], listeners: &[TcpListener]) {
+fn prepare(spec: &Spec, folder: &Path, names: &[String], addresses: &[SocketAddr]) {
     let contracts = folder.join("contracts");
     fs::create_dir(&contracts).unwrap();
     for (name, text) in &spec.contracts {
         fs::write(contracts.join(format!("{name}.toml")), text).unwrap();
     }
     let users = format!("[users]\n{USER} = \"{}\"\n", cheap_hash(PASSWORD));
-    for (name, listener) in names.iter().zip(listeners) {
+    for (name, address) in names.iter().zip(addresses) {
         let home = folder.join(name);
         fs::create_dir(&home).unwrap();
         fs::write(home.join("users.toml"), &users).unwrap();
-        let address = listener.local_addr().unwrap();
         let common = format!(
             "listen = \"{address}\"\ncontracts = \"../contracts\"\n\
              [tls]\ncertificate = \"server.pem\"\nkey = \"server.key\"\n\
@@ -309,7 +424,7 @@ fn prepare(spec: &Spec, folder: &Path, names: &[String], listeners: &[TcpListene
                     one.tables()
                 )
             }
-            None => format!("name = \"test\"\n{common}{}", federation(names, listeners)),
+            None => format!("name = \"test\"\n{common}{}", federation(names, addresses)),
         };
         fs::write(home.join("serve.toml"), config).unwrap();
     }
@@ -317,10 +432,9 @@ fn prepare(spec: &Spec, folder: &Path, names: &[String], listeners: &[TcpListene
     ensure_certificates(folder, names).unwrap();
 }
 
-fn federation(names: &[String], listeners: &[TcpListener]) -> String {
+fn federation(names: &[String], addresses: &[SocketAddr]) -> String {
     let mut text = format!("[federation]\nuser = \"{USER}\"\npassword_file = \"node.password\"\n");
-    for (name, listener) in names.iter().zip(listeners).filter(|(name, _)| *name != COORDINATOR) {
-        let address = listener.local_addr().unwrap();
+    for (name, address) in names.iter().zip(addresses).filter(|(name, _)| *name != COORDINATOR) {
         text.push_str(&format!(
             "[[federation.nodes]]\norganisation = \"{name}\"\nurl = \"https://{address}\"\n"
         ));

@@ -5,10 +5,14 @@ use std::sync::Arc;
 
 use arrow::csv::reader::Format;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::parquet::arrow::ARROW_SCHEMA_META_KEY;
 use datafusion::parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use datafusion::parquet::errors::ParquetError;
+use datafusion::parquet::file::metadata::ParquetMetaDataReader;
 
 use super::{DataFile, SourceProblem};
 use crate::config::SourceFormat;
+use crate::ipc::check_stored_schema;
 
 /// Reads the schema of one file; a CSV file's columns are text.
 pub(super) fn read(file: &DataFile, format: SourceFormat) -> Result<SchemaRef, SourceProblem> {
@@ -21,12 +25,21 @@ pub(super) fn read(file: &DataFile, format: SourceFormat) -> Result<SchemaRef, S
 }
 
 fn parquet(opened: &File, relative: &str) -> Result<SchemaRef, SourceProblem> {
-    let metadata = ArrowReaderMetadata::load(opened, ArrowReaderOptions::new());
-    let metadata = metadata.map_err(|error| {
+    parquet_schema(opened).map_err(|error| {
         tracing::warn!(file = relative, %error, "parquet file cannot be read");
         SourceProblem::Corrupt { file: relative.to_owned(), format: "Parquet" }
-    })?;
-    Ok(Arc::clone(metadata.schema()))
+    })
+}
+
+fn parquet_schema(opened: &File) -> Result<SchemaRef, ParquetError> {
+    let metadata = ParquetMetaDataReader::new().parse_and_finish(opened)?;
+    let stored = metadata.file_metadata().key_value_metadata().into_iter().flatten();
+    let stored = stored.filter(|pair| pair.key == ARROW_SCHEMA_META_KEY);
+    for schema in stored.filter_map(|pair| pair.value.as_deref()) {
+        check_stored_schema(schema).map_err(|what| ParquetError::General(what.to_owned()))?;
+    }
+    let arrow = ArrowReaderMetadata::try_new(Arc::new(metadata), ArrowReaderOptions::new())?;
+    Ok(Arc::clone(arrow.schema()))
 }
 
 fn csv(

@@ -1,8 +1,8 @@
 //! Finding the files behind a path: a file, a folder, or a pattern. Entry: [`list`].
 
-use std::fs;
+use std::fs::{self, Metadata};
 use std::path::{Component, Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::SourceProblem;
 use crate::config::{SourceConfig, SourceFormat};
@@ -22,6 +22,18 @@ pub(crate) struct DataFile {
     pub(crate) bytes: u64,
     /// Since 1970, in nanoseconds.
     pub(crate) modified_ns: u128,
+}
+
+impl DataFile {
+    /// Whether the file is still there as it was when it was found.
+    pub(crate) fn is_unchanged(&self) -> bool {
+        let modified_ns = |metadata: &Metadata| Some(modified_ns(metadata.modified().ok()?));
+        fs::metadata(&self.path).is_ok_and(|metadata| {
+            metadata.is_file()
+                && metadata.len() == self.bytes
+                && modified_ns(&metadata) == Some(self.modified_ns)
+        })
+    }
 }
 
 /// Lists the files behind a source, sorted by relative path.
@@ -64,8 +76,12 @@ fn describe(path: &Path, base: &Path) -> Result<DataFile, SourceProblem> {
     };
     let metadata = fs::metadata(&absolute).map_err(|_| unreadable())?;
     let modified = metadata.modified().map_err(|_| unreadable())?;
-    let modified_ns = modified.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+    let modified_ns = modified_ns(modified);
     Ok(DataFile { path: absolute, relative, bytes: metadata.len(), modified_ns })
+}
+
+fn modified_ns(modified: SystemTime) -> u128 {
+    modified.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos())
 }
 
 fn push(path: PathBuf, found: &mut Vec<PathBuf>) -> Result<(), SourceProblem> {

@@ -7,11 +7,12 @@
 //!               batch    + Frame{0}           then batches, fragment after fragment
 //!               batch    + Frame{1}
 //! ```
-//! Only what the gate released can be encoded: [`send`] takes a `ReleasedBundle` and nothing else.
+//! What a node sends is checked by [`sound`] before it is decoded. Only what the gate released can be encoded: [`send`] takes a `ReleasedBundle` and nothing else.
 
 mod frame;
 mod receive;
 mod send;
+mod sound;
 #[cfg(test)]
 mod tests;
 mod ticket;

@@ -1,6 +1,7 @@
 //! The coordinator's side: Flight messages of a node, sorted by fragment. Entry point: [`receive`].
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -15,6 +16,10 @@ use prost::Message;
 use tonic::Status;
 
 use super::frame::Frame;
+use super::sound;
+
+/// Longest header of a reply, in bytes.
+const HEADER_BYTES_MAX: usize = 256 * 1_024;
 
 /// Reads a reply up to its last schema and leaves the batches as a stream.
 ///
@@ -38,6 +43,7 @@ where
         explain: Box::new(explain),
         lanes: (0..fragments).map(|_| Lane::new()).collect(),
         header: None,
+        headed: false,
         early: VecDeque::new(),
         done: false,
     };
@@ -59,6 +65,8 @@ struct Reader {
     explain: Explain,
     lanes: Vec<Lane>,
     header: Option<ReplyHeader>,
+    /// Whether a header has come; there is one.
+    headed: bool,
     /// Batches that came before the last schema.
     early: VecDeque<(usize, RecordBatch)>,
     done: bool,
@@ -92,6 +100,8 @@ impl Reader {
         }
         while !self.done {
             match self.next_message().await {
+                // An empty batch says nothing, and many of them would only be kept.
+                Ok(Some((_, batch))) if batch.num_rows() == 0 => {}
                 Ok(Some(batch)) => return Some(Ok(batch)),
                 Ok(None) => {}
                 Err(error) => {
@@ -105,6 +115,8 @@ impl Reader {
 
     /// Reads one message; `None` when it was no batch.
     async fn next_message(&mut self) -> Result<Option<(usize, RecordBatch)>, EngineError> {
+        // A node that never stops sending must not keep the deadline from being looked at.
+        tokio::task::coop::consume_budget().await;
         let Some(message) = self.messages.next().await else {
             self.done = true;
             return Ok(None);
@@ -113,11 +125,15 @@ impl Reader {
         let frame = Frame::decode(message.app_metadata.as_ref())
             .map_err(|_| self.bad("a message has no frame"))?;
         if let Some(header) = &frame.header {
-            let header = serde_json::from_slice(header)
-                .map_err(|_| self.bad("its header does not decode"))?;
-            if self.header.replace(header).is_some() {
+            if header.len() > HEADER_BYTES_MAX {
+                return Err(self.bad("its header is too long"));
+            }
+            if std::mem::replace(&mut self.headed, true) {
                 return Err(self.bad("it has two headers"));
             }
+            let header = serde_json::from_slice(header)
+                .map_err(|_| self.bad("its header does not decode"))?;
+            self.header = Some(header);
         }
         let index = frame.fragment as usize;
         let Some(lane) = self.lanes.get_mut(index) else {
@@ -150,9 +166,13 @@ impl Lane {
     }
 
     fn decode(&mut self, message: FlightData) -> Result<Option<RecordBatch>, &'static str> {
+        sound::check(&message, self.schema.as_deref())?;
         // The receiver lives as long as the decoder, which lives as long as the lane.
         let _ = self.messages.unbounded_send(Ok(message));
-        let Some(Some(decoded)) = self.decoder.next().now_or_never() else {
+        // Arrow asserts what it takes for granted; what the check above let through must not take
+        // the coordinator down.
+        let decoded = catch_unwind(AssertUnwindSafe(|| self.decoder.next().now_or_never()));
+        let Some(Some(decoded)) = decoded.map_err(|_| "a message does not decode")? else {
             return Ok(None);
         };
         match decoded.map_err(|_| "a message does not decode")?.payload {

@@ -5,12 +5,15 @@ use arrow_flight::sql::Any;
 use hedgerow_catalog::Limits;
 use hedgerow_engine::{BUNDLE_VERSION, BundleRequest, EngineError, WireError, sqlstate};
 use prost::Message;
+use prost::encoding::{DecodeContext, decode_key, skip_field};
 
 use crate::status::wire_error;
 
 /// Type of a bundle inside its ticket.
 const BUNDLE_TYPE_URL: &str = "type.googleapis.com/hedgerow.v1.Bundle";
 
+/// Field number of the fragments.
+const FRAGMENTS_TAG: u32 = 4;
 /// Most fragments of one bundle.
 const FRAGMENTS_MAX: usize = 64;
 /// Longest fragment, in bytes: a fragment spells out what the statement leaves unsaid.
@@ -93,6 +96,7 @@ pub(crate) fn is_bundle(any: &Any) -> bool {
 
 /// Unpacks a request, checking its version, its sizes and its hash.
 pub(crate) fn bundle_request(any: &Any, limits: &Limits) -> Result<BundleRequest, WireError> {
+    within("fragments_max", fragments(&any.value)?, FRAGMENTS_MAX)?;
     let ticket = BundleTicket::decode(&*any.value).map_err(|_| malformed("it does not decode"))?;
     if ticket.version != BUNDLE_VERSION {
         return Err(wire_error(
@@ -120,6 +124,19 @@ pub(crate) fn bundle_request(any: &Any, limits: &Limits) -> Result<BundleRequest
         return Err(malformed("its hash is not the hash of its fragments"));
     }
     Ok(request)
+}
+
+/// Counts fragments before they are decoded: of short ones a message may hold millions.
+fn fragments(mut ticket: &[u8]) -> Result<usize, WireError> {
+    let mut found = 0;
+    while !ticket.is_empty() {
+        let skipped = decode_key(&mut ticket).and_then(|(tag, kind)| {
+            skip_field(kind, tag, &mut ticket, DecodeContext::default()).map(|()| tag)
+        });
+        let tag = skipped.map_err(|_| malformed("it does not decode"))?;
+        found += usize::from(tag == FRAGMENTS_TAG);
+    }
+    Ok(found)
 }
 
 fn within(limit: &'static str, value: usize, maximum: usize) -> Result<(), WireError> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::LaunchError;
 use crate::demo::write::{DataOptions, write_data};
-use crate::files::cache_folder;
+use crate::files::{Claim, cache_folder, sweep};
 
 /// Changes whenever the generator makes other data or other files.
 const VERSION: u32 = 1;
@@ -22,7 +22,7 @@ pub(super) fn cache(options: &DataOptions) -> PathBuf {
 /// Makes sure that `folder` holds the data.
 ///
 /// They are written beside it and moved there when complete, so that an interrupted start leaves
-/// nothing that looks usable.
+/// nothing that looks usable; what it leaves is removed by the next start.
 pub(super) fn ensure(
     options: &DataOptions,
     folder: &Path,
@@ -35,7 +35,11 @@ pub(super) fn ensure(
         "making data of {} people at {} organisations (once)",
         options.people, options.organisations
     ));
-    let partial = partial_name(folder);
+    let prefix = partial_prefix(folder);
+    if let Some(parent) = folder.parent() {
+        sweep(parent, &prefix);
+    }
+    let partial = folder.with_file_name(format!("{prefix}{}", std::process::id()));
     let made = make(options, &partial).and_then(|()| put(options, &partial, folder));
     if made.is_err() {
         // The first error is the one that tells what is wrong.
@@ -68,8 +72,10 @@ fn is_empty(folder: &Path) -> Result<bool, LaunchError> {
 fn make(options: &DataOptions, partial: &Path) -> Result<(), LaunchError> {
     let file_error = |source| LaunchError::File { path: partial.to_owned(), source };
     fs::create_dir_all(partial).map_err(file_error)?;
+    let claim = Claim::new(partial).map_err(file_error)?;
     write_data(options, partial)?;
-    fs::write(partial.join(MARKER), marker(options)).map_err(file_error)
+    fs::write(partial.join(MARKER), marker(options)).map_err(file_error)?;
+    claim.release().map_err(file_error)
 }
 
 /// Moves the complete data to their place. Another process may have been quicker.
@@ -82,9 +88,10 @@ fn put(options: &DataOptions, partial: &Path, folder: &Path) -> Result<(), Launc
     }
 }
 
-fn partial_name(folder: &Path) -> PathBuf {
+/// How the names of folders begin in which these data are being made.
+fn partial_prefix(folder: &Path) -> String {
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
-    folder.with_file_name(format!(".{name}.partial-{}", std::process::id()))
+    format!(".{name}.partial-")
 }
 
 fn marker(options: &DataOptions) -> String {

@@ -1,6 +1,7 @@
 //! Configuration, users and passwords of the demo's servers. Main type: [`Settings`].
 
 use std::fs;
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,7 @@ use super::{ANALYST, COORDINATOR, LaunchError};
 use crate::demo::contracts::CONTRACTS;
 use crate::demo::node_tables::node_tables_toml;
 use crate::demo::organisations::DemoOrganisation;
-use crate::files::{random_name, write_private};
+use crate::files::{random_name, write_private, write_public};
 
 /// What is written beside the data. What is there already is kept: it may have been edited.
 pub(super) struct Settings {
@@ -68,6 +69,8 @@ impl Settings {
         {
             return Ok(password.trim_end().to_owned());
         }
+        // Written last, it says that all of them belong together.
+        remove(&analyst_file)?;
         let random = || {
             random_name().map_err(|source| LaunchError::File { path: self.folder.clone(), source })
         };
@@ -90,7 +93,7 @@ impl Settings {
         if path.exists() {
             return Ok(());
         }
-        fs::write(&path, text).map_err(|source| LaunchError::File { path, source })
+        write_public(&path, text).map_err(|source| LaunchError::File { path, source })
     }
 
     fn node_config(&self, organisation: &DemoOrganisation, address: SocketAddr) -> String {
@@ -140,6 +143,15 @@ fn common_config(name: &str, address: SocketAddr) -> String {
          [tls]\ncertificate = \"server.pem\"\nkey = \"server.key\"\nauthority = \"../authority.pem\"\n\n\
          [users]\nfile = \"users.toml\"\n"
     )
+}
+
+fn remove(path: &Path) -> Result<(), LaunchError> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(LaunchError::File { path: path.to_owned(), source })
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 fn private(path: &Path, text: &str) -> Result<(), LaunchError> {
