@@ -41,7 +41,9 @@ fn try_listing_table(
     let config = ListingTableConfig::new_with_multi_paths(urls)
         .with_listing_options(options)
         .with_schema(schema);
-    Ok(Arc::new(ListingTable::try_new(config)?))
+    // Statistics of a file are read once, and again when its size or time changes.
+    let statistics = state.runtime_env().cache_manager.get_file_statistic_cache();
+    Ok(Arc::new(ListingTable::try_new(config)?.with_cache(statistics)))
 }
 
 fn format(format: SourceFormat, state: &SessionState) -> Arc<dyn FileFormat> {
