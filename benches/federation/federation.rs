@@ -23,6 +23,7 @@ use tempfile::TempDir;
 use crate::Failure;
 use crate::answers::{Answer, rows};
 use crate::data;
+use crate::processes::resident_mib;
 use crate::tables::{NODES, TABLES};
 
 /// Longest wait for a server to serve.
@@ -95,8 +96,13 @@ impl Federation {
     }
 
     /// Resident memory of each node, in MiB.
-    pub(crate) fn memory(&self) -> Result<Vec<f64>, Failure> {
+    pub(crate) fn memory(&self) -> Vec<f64> {
         self.nodes.iter().map(|node| resident_mib(node.child.id())).collect()
+    }
+
+    /// All server processes.
+    pub(crate) fn processes(&self) -> impl Iterator<Item = u32> {
+        self.nodes.iter().chain([&self.coordinator]).map(|server| server.child.id())
     }
 }
 
@@ -104,7 +110,8 @@ impl Server {
     /// Starts a server and waits until a client has logged in.
     async fn start(folder: &Path, name: &str) -> Result<Self, Failure> {
         let begin = Instant::now();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_hedgerow"))
+        let program = std::env::var_os("HEDGEROW_BENCH_PROGRAM");
+        let mut child = Command::new(program.unwrap_or(env!("CARGO_BIN_EXE_hedgerow").into()))
             .arg("serve")
             .arg("--config")
             .arg(folder.join(name).join("serve.toml"))
@@ -232,14 +239,4 @@ fn coordinator_config(names: &[String], nodes: &[Server]) -> String {
         ));
     }
     text
-}
-
-/// `VmRSS` of a process; not a number where the system does not tell.
-fn resident_mib(process: u32) -> Result<f64, Failure> {
-    let Ok(status) = fs::read_to_string(format!("/proc/{process}/status")) else {
-        return Ok(f64::NAN);
-    };
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.split_whitespace().next()).ok_or("no VmRSS")?;
-    Ok(kib.parse::<f64>()? / 1_024.0)
 }

@@ -13,16 +13,19 @@
 //! reference    one DataFusion in a process of its own
 //! answers      answers that can be compared
 //! measure      runs in turns, medians
+//! processes    what the system says of a process: memory, processor time
 //! report       the table and the line of JSON
 //! ```
 //!
 //! `HEDGEROW_BENCH_SCALE` sets the scale factor (1), `HEDGEROW_BENCH_ROUNDS` the measured rounds
-//! (15). Arguments choose comparisons by name: `-- q1 small`.
+//! (15), `HEDGEROW_BENCH_PROGRAM` another `hedgerow` to run. Arguments choose comparisons by name:
+//! `-- q1 small`.
 
 mod answers;
 mod data;
 mod federation;
 mod measure;
+mod processes;
 mod questions;
 mod reference;
 mod report;
@@ -35,9 +38,10 @@ use std::process::ExitCode;
 
 use hedgerow_flight::SqlClient;
 
-use crate::answers::assert_same;
+use crate::answers::{Answer, assert_same};
 use crate::federation::{Federation, ask};
-use crate::measure::{Rounds, Runs, in_turns};
+use crate::measure::{Load, Rounds, Run, Runs, in_turns};
+use crate::processes::cpu_ms;
 use crate::questions::{Against, COMPARISONS, Comparison};
 use crate::reference::Reference;
 use crate::report::Report;
@@ -131,37 +135,61 @@ async fn compare_all(settings: &Settings, data: &Path) -> Result<(), Failure> {
     let mut second = federation.client().await?;
     let mut report = Report::new(settings.scale, settings.rounds);
     report.started(&federation);
-    report.memory("idle", &federation.memory()?);
+    report.memory("idle", &federation.memory());
     ask(&mut first, questions::Q1).await?;
-    report.memory("after_q1", &federation.memory()?);
+    report.memory("after_q1", &federation.memory());
+    let load = Load::start(federation.processes().chain([reference.process()]));
     for comparison in COMPARISONS.iter().filter(|comparison| settings.wants(comparison)) {
         let rounds = Rounds::of(comparison, settings.rounds);
-        let runs = compare(comparison, rounds, &mut first, &mut second, &mut reference).await;
+        let sides = Sides { federation: &federation, first: &mut first, second: &mut second };
+        let runs = compare(comparison, rounds, sides, &mut reference).await;
         report.compared(comparison, &runs.map_err(|e| format!("{}: {e}", comparison.key))?);
     }
-    report.memory("at_end", &federation.memory()?);
+    report.others(load.others());
+    report.memory("at_end", &federation.memory());
     report.print(&mut std::io::stdout().lock())?;
     Ok(())
+}
+
+/// A federation with two connections to it.
+struct Sides<'a> {
+    federation: &'a Federation,
+    first: &'a mut SqlClient,
+    second: &'a mut SqlClient,
+}
+
+/// One answer's time, and the processor time of those who worked for it.
+async fn timed(
+    cpu_ms: &impl Fn() -> f64,
+    answer: impl Future<Output = Result<Answer, Failure>>,
+) -> Result<Run, Failure> {
+    let before = cpu_ms();
+    let ms = answer.await?.ms;
+    Ok(Run { ms, cpu_ms: cpu_ms() - before })
 }
 
 /// Checks that both sides give one answer, then measures them in turns.
 async fn compare(
     comparison: &Comparison,
     rounds: Rounds,
-    first: &mut SqlClient,
-    second: &mut SqlClient,
+    sides: Sides<'_>,
     reference: &mut Reference,
 ) -> Result<Runs, Failure> {
+    let Sides { federation, first, second } = sides;
     let one = ask(first, comparison.sql).await?;
-    let ours = async || Ok(ask(first, comparison.sql).await?.ms);
+    let servers_ms = || federation.processes().map(cpu_ms).sum::<f64>();
+    let ours = async || timed(&servers_ms, ask(first, comparison.sql)).await;
     match comparison.against {
         Against::DataFusion => {
             assert_same(&one.rows, &reference.ask(comparison.sql)?.rows)?;
-            in_turns(rounds, ours, async || Ok(reference.ask(comparison.sql)?.ms)).await
+            let process = reference.process();
+            let theirs =
+                async || timed(&|| cpu_ms(process), async { reference.ask(comparison.sql) }).await;
+            in_turns(rounds, ours, theirs).await
         }
         Against::Federation(other) => {
             assert_same(&one.rows, &ask(second, other).await?.rows)?;
-            in_turns(rounds, ours, async || Ok(ask(second, other).await?.ms)).await
+            in_turns(rounds, ours, async || timed(&servers_ms, ask(second, other)).await).await
         }
     }
 }

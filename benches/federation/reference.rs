@@ -44,6 +44,11 @@ impl Reference {
         Ok(Self { child, questions, answers: BufReader::new(answers).lines() })
     }
 
+    /// Its process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Asks one question.
     pub(crate) fn ask(&mut self, sql: &str) -> Result<Answer, Failure> {
         writeln!(self.questions, "{}", json!({ "sql": sql }))?;

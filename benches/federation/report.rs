@@ -8,6 +8,9 @@ use crate::federation::Federation;
 use crate::measure::{Runs, median, quantile};
 use crate::questions::{Against, Comparison, Target};
 
+/// Cores that others may use without spoiling the figures.
+const OTHERS_MAX: f64 = 0.1;
+
 /// All figures of one run of the benchmark.
 pub(crate) struct Report {
     lines: Vec<String>,
@@ -50,9 +53,17 @@ impl Report {
         ));
     }
 
+    /// Notes how many cores others used while figures were taken.
+    pub(crate) fn others(&mut self, cores: f64) {
+        self.figure("cores_used_by_others", cores);
+        let loud = if cores > OTHERS_MAX { ": DO NOT RELY on these figures" } else { "" };
+        self.lines.push(format!("used by other programs    {cores:.2} cores{loud}"));
+    }
+
     /// Notes a comparison, and by how much its target was missed.
     pub(crate) fn compared(&mut self, comparison: &Comparison, runs: &Runs) {
-        let (first, second) = (median(&runs.first), median(&runs.second));
+        let (first, second) = (median(&runs.first.ms), median(&runs.second.ms));
+        let (first_cpu, second_cpu) = (runs.first.mean_cpu_ms(), runs.second.mean_cpu_ms());
         let (ratio, more) = (first / second, first - second);
         let key = comparison.key;
         let [ours, theirs] = match comparison.against {
@@ -61,7 +72,10 @@ impl Report {
         };
         self.figure(&format!("{key}_{ours}_ms"), first);
         self.figure(&format!("{key}_{theirs}_ms"), second);
+        self.figure(&format!("{key}_{ours}_cpu_ms"), first_cpu);
+        self.figure(&format!("{key}_{theirs}_cpu_ms"), second_cpu);
         self.figure(&format!("{key}_ratio"), ratio);
+        self.figure(&format!("{key}_cpu_ratio"), first_cpu / second_cpu);
         self.figure(&format!("{key}_more_ms"), more);
         let (value, target) = match comparison.target {
             Target::Ratio(most) => (ratio, most),
@@ -84,8 +98,13 @@ impl Report {
         self.lines.push(format!(
             "{:<38} {} / {}  {value:.2} {unit}, target {target:.2}: {verdict}",
             comparison.title,
-            spread(&runs.first),
-            spread(&runs.second),
+            spread(&runs.first.ms),
+            spread(&runs.second.ms),
+        ));
+        self.lines.push(format!(
+            "{:<38} {first_cpu:.1} ms / {second_cpu:.1} ms  {:.2} times",
+            "    processor time, mean",
+            first_cpu / second_cpu
         ));
     }
 
