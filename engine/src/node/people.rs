@@ -15,9 +15,13 @@ use datafusion::arrow::compute::take;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, UInt64Type};
 use datafusion::common::hash_utils::{RandomState, create_hashes};
 use datafusion::common::{Result, ScalarValue, internal_err};
-use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::logical_expr::expr::AggregateFunction;
+use datafusion::logical_expr::function::{
+    AccumulatorArgs, AggregateFunctionSimplification, StateFieldsArgs,
+};
 use datafusion::logical_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility,
+    Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, Expr, GroupsAccumulator, Signature,
+    Volatility,
 };
 
 /// The aggregate, to be registered in a node's session.
@@ -33,11 +37,36 @@ static HASH_KEY: LazyLock<RandomState> =
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct People {
     signature: Signature,
+    /// k, once it was taken from the arguments.
+    k: Option<i64>,
 }
 
 impl People {
     fn new() -> Self {
-        Self { signature: Signature::any(2, Volatility::Immutable) }
+        Self { signature: Signature::any(2, Volatility::Immutable), k: None }
+    }
+
+    fn up_to(k: i64) -> Self {
+        Self { signature: Signature::any(1, Volatility::Immutable), k: Some(k) }
+    }
+
+    fn groups(&self, args: &AccumulatorArgs<'_>) -> Result<Groups> {
+        let k = self.k.or_else(|| {
+            let k = args.exprs.get(1)?;
+            let k = k.downcast_ref::<datafusion::physical_expr::expressions::Literal>()?;
+            constant(k.value())
+        });
+        match k.and_then(|k| usize::try_from(k).ok()) {
+            Some(k) if k > 0 => Ok(Groups::new(k)),
+            _ => internal_err!("hedgerow_people needs a constant threshold"),
+        }
+    }
+}
+
+fn constant(value: &ScalarValue) -> Option<i64> {
+    match value {
+        ScalarValue::Int64(k) => *k,
+        _ => None,
     }
 }
 
@@ -64,7 +93,7 @@ impl AggregateUDFImpl for People {
     }
 
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        Ok(Box::new(Single(Groups::new(threshold(&args)?))))
+        Ok(Box::new(Single(self.groups(&args)?)))
     }
 
     fn groups_accumulator_supported(&self, _args: AccumulatorArgs<'_>) -> bool {
@@ -75,23 +104,29 @@ impl AggregateUDFImpl for People {
         &self,
         args: AccumulatorArgs<'_>,
     ) -> Result<Box<dyn GroupsAccumulator>> {
-        Ok(Box::new(Groups::new(threshold(&args)?)))
+        Ok(Box::new(self.groups(&args)?))
     }
-}
 
-/// k, which must be a constant.
-fn threshold(args: &AccumulatorArgs<'_>) -> Result<usize> {
-    let k = args
-        .exprs
-        .get(1)
-        .and_then(|e| e.downcast_ref::<datafusion::physical_expr::expressions::Literal>())
-        .and_then(|literal| match literal.value() {
-            ScalarValue::Int64(Some(k)) => usize::try_from(*k).ok(),
-            _ => None,
-        });
-    match k {
-        Some(k) if k > 0 => Ok(k),
-        _ => internal_err!("hedgerow_people needs a constant threshold"),
+    /// Takes k out of the arguments: it would be written out for every row.
+    fn simplify(&self) -> Option<AggregateFunctionSimplification> {
+        if self.k.is_some() {
+            return None;
+        }
+        Some(Box::new(|call, _| {
+            let AggregateFunction { func, mut params } = call;
+            let k = match params.args.get(1) {
+                Some(Expr::Literal(k, _)) => constant(k),
+                _ => None,
+            };
+            let func = match k {
+                Some(k) => {
+                    params.args.truncate(1);
+                    Arc::new(AggregateUDF::from(People::up_to(k)))
+                }
+                None => func,
+            };
+            Ok(Expr::AggregateFunction(AggregateFunction { func, params }))
+        }))
     }
 }
 
