@@ -11,7 +11,7 @@ use hedgerow_policies::TableContract;
 
 use super::conformance::{Origin, differences};
 use super::table::ContractTable;
-use super::{Opened, epoch};
+use super::{Opened, files};
 use crate::config::SourceFormat;
 use crate::contracts::{arrow_schema, visible_schema};
 use crate::source::{Source, SourceProblem, listing_table};
@@ -28,7 +28,7 @@ pub(super) fn open(
         SourceFormat::Parquet => parquet(contract, &source, state)?,
         SourceFormat::Csv { header, .. } => csv(contract, &source, header, state)?,
     };
-    Ok((provider, epoch([(contract.name.as_str(), &source)])))
+    Ok((provider, files([(contract.name.as_str(), &source)])))
 }
 
 /// The files' columns are matched by name, and each file must have them all.

@@ -14,7 +14,7 @@ use hedgerow_policies::TableContract;
 
 use super::conformance::{Origin, differences};
 use super::table::ContractTable;
-use super::{Opened, epoch, open_source};
+use super::{Files, Opened, files, open_source};
 use crate::config::SourceConfig;
 use crate::contracts::visible_schema;
 use crate::error::{CatalogError, Nearest};
@@ -113,7 +113,7 @@ async fn plan_table(
     sql: &str,
     context: &SessionContext,
     sources: BTreeMap<&str, Result<Source, SourceProblem>>,
-) -> Result<(Arc<dyn TableProvider>, String), MappingProblem> {
+) -> Result<(Arc<dyn TableProvider>, Files), MappingProblem> {
     let mut opened = BTreeMap::new();
     for (name, source) in sources {
         let in_source = |problem| MappingProblem::Source { name: name.to_owned(), problem };
@@ -130,7 +130,7 @@ async fn plan_table(
     }
     let table = Arc::new(ContractTable::try_new(plan, visible_schema(contract))?);
     table.scan(&context.state(), None, &[], None).await?;
-    Ok((table, epoch(opened.iter().map(|(name, source)| (*name, source)))))
+    Ok((table, files(opened.iter().map(|(name, source)| (*name, source)))))
 }
 
 /// The query's plan with its final types, before any optimisation.

@@ -33,6 +33,8 @@ pub struct NodeTable {
     /// Changes with the data: 16 hexadecimal digits over names, sizes and modification times of
     /// the files, taken when they were opened.
     pub epoch: String,
+    /// Bytes of the files behind it, a measure of how much work a scan is.
+    pub bytes: u64,
 }
 
 /// Whether a configured table can be asked.
@@ -60,9 +62,15 @@ struct Entry {
     contract_fingerprint: String,
 }
 
-/// What opening one table yields before its state is known: the provider and its epoch, or what
-/// differs from the contract.
-type Opened = Result<(Arc<dyn TableProvider>, String), Vec<String>>;
+/// What opening one table yields before its state is known: the provider and what is known of its
+/// files, or what differs from the contract.
+type Opened = Result<(Arc<dyn TableProvider>, Files), Vec<String>>;
+
+/// What is known of the files behind a table.
+struct Files {
+    epoch: String,
+    bytes: u64,
+}
 
 impl NodeTables {
     /// Opens every table of the configuration under its contract.
@@ -156,9 +164,9 @@ impl Entry {
 
 fn table_state(contract: &Arc<TableContract>, opened: Opened) -> TableState {
     match opened {
-        Ok((provider, epoch)) => {
+        Ok((provider, Files { epoch, bytes })) => {
             let contract = Arc::clone(contract);
-            TableState::Conforming(NodeTable { contract, provider, epoch })
+            TableState::Conforming(NodeTable { contract, provider, epoch, bytes })
         }
         Err(differences) => {
             tracing::warn!(table = contract.name, ?differences, "table departs from its contract");
@@ -174,15 +182,17 @@ async fn open_source(config: &SourceConfig) -> Result<Result<Source, SourceProbl
     opened.map_err(CatalogError::Internal)
 }
 
-/// Digest over the files of all sources, each under its name.
-fn epoch<'a>(sources: impl IntoIterator<Item = (&'a str, &'a Source)>) -> String {
+/// Size of the files of all sources, and a digest over them, each under its name.
+fn files<'a>(sources: impl IntoIterator<Item = (&'a str, &'a Source)>) -> Files {
     let mut hasher = Sha256::new();
+    let mut bytes = 0;
     for (name, source) in sources {
         hasher.update(name.as_bytes());
         hasher.update([0]);
         source.digest(&mut hasher);
+        bytes += source.files.iter().map(|file| file.bytes).sum::<u64>();
     }
-    short_hex(&hasher.finalize())
+    Files { epoch: short_hex(&hasher.finalize()), bytes }
 }
 
 #[cfg(test)]

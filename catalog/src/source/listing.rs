@@ -50,7 +50,9 @@ fn try_listing_table(
     let config = ListingTableConfig::new_with_multi_paths(urls)
         .with_listing_options(options)
         .with_schema(schema);
-    ListingTable::try_new(config)
+    // Statistics of a file are read once, and again when its size or time changes.
+    let statistics = state.runtime_env().cache_manager.get_file_statistic_cache();
+    Ok(ListingTable::try_new(config)?.with_cache(statistics))
 }
 
 /// Files that are read only as long as they are those that were found: answers carry the epoch that

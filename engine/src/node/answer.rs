@@ -8,7 +8,7 @@ use datafusion::catalog::{
     CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider,
 };
 use datafusion::execution::memory_pool::{MemoryPool, MemoryReservation};
-use datafusion::execution::{SendableRecordBatchStream, SessionState};
+use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{LogicalPlan, TableScan};
 use futures::{StreamExt, TryStreamExt};
 use hedgerow_catalog::{Contracts, Limits, NodeDescription, NodeTables, ServerConfig, TableState};
@@ -33,6 +33,8 @@ use crate::work::planning::plan;
 
 const CATALOG: &str = "node";
 const SCHEMA: &str = "tables";
+/// Fewest bytes of data files that a fragment is run in several partitions for.
+const DIVIDED_BYTES_MIN: u64 = 1 << 20;
 
 /// A gated answer with what the node says of it: the only thing a node service can send.
 pub struct ReleasedBundle {
@@ -47,15 +49,25 @@ pub struct ReleasedBundle {
 pub struct Node {
     organisation: String,
     description: NodeDescription,
-    tables: BTreeMap<String, (Arc<TableContract>, String)>,
+    tables: BTreeMap<String, Served>,
     policy: Policy,
     state: Arc<SessionState>,
+    /// The same with one partition, for fragments over little data.
+    small_state: Arc<SessionState>,
     executor: Arc<dyn FragmentExecutor>,
     ledger: Ledger,
     limits: Limits,
     memory: Memory,
     started: String,
     releases: AtomicU64,
+}
+
+/// A table as the node serves it.
+#[derive(Debug)]
+struct Served {
+    contract: Arc<TableContract>,
+    epoch: String,
+    bytes: u64,
 }
 
 struct Judged {
@@ -96,19 +108,25 @@ impl Node {
             schema
                 .register_table(name.clone(), Arc::clone(&table.provider))
                 .map_err(|e| EngineError::internal("registering a table", e))?;
-            tables.insert(name, (Arc::clone(&table.contract), table.epoch.clone()));
+            let contract = Arc::clone(&table.contract);
+            let served = Served { contract, epoch: table.epoch.clone(), bytes: table.bytes };
+            tables.insert(name, served);
         }
         let catalog = MemoryCatalogProvider::new();
         catalog
             .register_schema(SCHEMA, Arc::new(schema))
             .map_err(|e| EngineError::internal("registering the tables", e))?;
         state.catalog_list().register_catalog(CATALOG.to_owned(), Arc::new(catalog));
+        let small_state = SessionStateBuilder::new_from_existing(state.clone())
+            .with_config(state.config().clone().with_target_partitions(1))
+            .build();
         Ok(Arc::new(Self {
             description: opened.describe(config),
             organisation,
             tables,
             policy,
             state: Arc::new(state),
+            small_state: Arc::new(small_state),
             executor: Arc::new(EmbeddedExecutor {
                 planning_timeout_ms: config.limits.planning_timeout_ms,
             }),
@@ -154,7 +172,8 @@ impl Node {
         let mut executed = Vec::with_capacity(judged.len());
         let mut blocks = Vec::with_capacity(judged.len());
         for Judged { block, admission, plan } in judged {
-            let answer = self.execute(&admission, plan, &memory, &held).await?;
+            let state = self.state_for(&block);
+            let answer = self.execute(&admission, plan, state, &memory, &held).await?;
             executed.push((admission, answer));
             blocks.push(block);
         }
@@ -219,17 +238,24 @@ impl Node {
     }
 
     fn contract(&self, name: &str) -> Option<Arc<TableContract>> {
-        self.tables.get(name).map(|(contract, _)| Arc::clone(contract))
+        self.tables.get(name).map(|table| Arc::clone(&table.contract))
+    }
+
+    /// Over little data, dividing the work costs more than it saves.
+    fn state_for(&self, block: &Block) -> Arc<SessionState> {
+        let tables = block.from.iter().filter_map(|relation| self.tables.get(&relation.table));
+        let small = tables.map(|table| table.bytes).sum::<u64>() < DIVIDED_BYTES_MIN;
+        Arc::clone(if small { &self.small_state } else { &self.state })
     }
 
     async fn execute(
         &self,
         admission: &Admission,
         plan: LogicalPlan,
+        state: Arc<SessionState>,
         memory: &Arc<dyn MemoryPool>,
         held: &MemoryReservation,
     ) -> Result<Executed<SendableRecordBatchStream>, EngineError> {
-        let state = Arc::clone(&self.state);
         let stream = self.executor.execute(plan, state, Arc::clone(memory)).await?;
         let stream = in_wire_types(stream);
         match admission {
@@ -295,7 +321,7 @@ impl Node {
         block
             .from
             .iter()
-            .filter_map(|r| self.tables.get(&r.table).map(|(_, e)| (r.table.clone(), e.clone())))
+            .filter_map(|r| self.tables.get(&r.table).map(|t| (r.table.clone(), t.epoch.clone())))
             .collect()
     }
 
@@ -314,7 +340,7 @@ impl Node {
             let versions: Vec<u32> = block
                 .from
                 .iter()
-                .map(|r| self.tables.get(&r.table).map_or(0, |(c, _)| c.version))
+                .map(|r| self.tables.get(&r.table).map_or(0, |t| t.contract.version))
                 .collect();
             let epochs: Vec<String> =
                 self.epochs(block).into_iter().map(|(_, epoch)| epoch).collect();

@@ -1,0 +1,242 @@
+//! Server processes and their clients. Main type: [`Federation`].
+//!
+//! ```text
+//! FOLDER/authority.pem, users.toml
+//!       /contracts/*.toml
+//!       /NODE/serve.toml, server.pem, server.key, ledger.ndjson
+//!       /coordinator/serve.toml, server.pem, server.key, node.password
+//! ```
+
+use std::collections::VecDeque;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use hedgerow::demo::ensure_certificates;
+use hedgerow_flight::{ClientTls, Credentials, SqlClient, hash_password};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::Failure;
+use crate::answers::{Answer, rows};
+use crate::data;
+use crate::processes::resident_mib;
+use crate::tables::{NODES, TABLES};
+
+/// Longest wait for a server to serve.
+const START_MAX: Duration = Duration::from_secs(60);
+/// Lines of a server's log that are shown when it does not start.
+const LOG_LINES_MAX: usize = 20;
+
+const USER: &str = "analyst";
+const PASSWORD: &str = "correct horse";
+const COORDINATOR: &str = "coordinator";
+
+/// Four nodes and a coordinator, each a process; killed when dropped.
+pub(crate) struct Federation {
+    nodes: Vec<Server>,
+    coordinator: Server,
+    folder: TempDir,
+}
+
+/// One server process, killed when dropped.
+struct Server {
+    child: Child,
+    url: String,
+    started: Duration,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // What cannot be killed has ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Federation {
+    /// Starts the nodes one after the other, then the coordinator.
+    pub(crate) async fn start(data: &Path) -> Result<Self, Failure> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path();
+        let names: Vec<String> = (0..NODES).map(|node| format!("node_{node}")).collect();
+        prepare(path, data, &names)?;
+        let mut nodes = vec![];
+        for (node, name) in names.iter().enumerate() {
+            fs::write(path.join(name).join("serve.toml"), node_config(data, node, name))?;
+            nodes.push(Server::start(path, name).await?);
+        }
+        let config = coordinator_config(&names, &nodes);
+        fs::write(path.join(COORDINATOR).join("serve.toml"), config)?;
+        let coordinator = Server::start(path, COORDINATOR).await?;
+        Ok(Self { nodes, coordinator, folder })
+    }
+
+    /// The folder of the contracts.
+    pub(crate) fn contracts(&self) -> PathBuf {
+        self.folder.path().join("contracts")
+    }
+
+    /// A new client of the coordinator.
+    pub(crate) async fn client(&self) -> Result<SqlClient, Failure> {
+        client(&self.coordinator.url, self.folder.path()).await
+    }
+
+    /// How long each node took from its start to the first login, in milliseconds.
+    pub(crate) fn node_starts(&self) -> Vec<f64> {
+        self.nodes.iter().map(|node| node.started.as_secs_f64() * 1e3).collect()
+    }
+
+    /// The same of the coordinator, whose nodes were there.
+    pub(crate) fn coordinator_start(&self) -> f64 {
+        self.coordinator.started.as_secs_f64() * 1e3
+    }
+
+    /// Resident memory of each node, in MiB.
+    pub(crate) fn memory(&self) -> Vec<f64> {
+        self.nodes.iter().map(|node| resident_mib(node.child.id())).collect()
+    }
+
+    /// All server processes.
+    pub(crate) fn processes(&self) -> impl Iterator<Item = u32> {
+        self.nodes.iter().chain([&self.coordinator]).map(|server| server.child.id())
+    }
+}
+
+impl Server {
+    /// Starts a server and waits until a client has logged in.
+    async fn start(folder: &Path, name: &str) -> Result<Self, Failure> {
+        let begin = Instant::now();
+        let program = std::env::var_os("HEDGEROW_BENCH_PROGRAM");
+        let mut child = Command::new(program.unwrap_or(env!("CARGO_BIN_EXE_hedgerow").into()))
+            .arg("serve")
+            .arg("--config")
+            .arg(folder.join(name).join("serve.toml"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let log = child.stderr.take();
+        // Made at once, so that it is killed whatever comes next.
+        let mut server = Self { child, url: String::new(), started: Duration::ZERO };
+        let address = address(log.ok_or("a server without a log")?);
+        server.url = format!("https://{}", address.map_err(|e| format!("{name}: {e}"))?);
+        client(&server.url, folder).await?;
+        server.started = begin.elapsed();
+        Ok(server)
+    }
+}
+
+/// Where a server listens, as its log says. The log is read to its end, so that it never blocks.
+fn address(log: ChildStderr) -> Result<String, Failure> {
+    let (found, waiting) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut last: VecDeque<String> = VecDeque::new();
+        for line in BufReader::new(log).lines().map_while(Result::ok) {
+            let event: Value = serde_json::from_str(&line).unwrap_or_default();
+            let is = |key: &str, value: &str| event.get(key).is_some_and(|v| v == value);
+            if is("message", "serving")
+                && let Some(address) = event.get("address").and_then(Value::as_str)
+            {
+                // Nobody waits any more once the benchmark has given up.
+                let _ = found.send(Ok(address.to_owned()));
+            }
+            if !is("level", "INFO") {
+                last.push_back(line);
+                last.truncate(LOG_LINES_MAX);
+            }
+        }
+        let _ = found.send(Err(last.into_iter().collect::<Vec<_>>().join("\n")));
+    });
+    match waiting.recv_timeout(START_MAX) {
+        Ok(Ok(address)) => Ok(address),
+        Ok(Err(log)) => Err(format!("the server ended: {log}").into()),
+        Err(RecvTimeoutError::Timeout) => Err("the server does not start".into()),
+        Err(RecvTimeoutError::Disconnected) => Err("the server's log was lost".into()),
+    }
+}
+
+/// Asks one question and reads the whole answer.
+pub(crate) async fn ask(client: &mut SqlClient, sql: &str) -> Result<Answer, Failure> {
+    let begin = Instant::now();
+    let said = |error: hedgerow_engine::WireError| format!("{}: {}", error.sqlstate, error.message);
+    let mut stream = client.query(sql).await.map_err(said)?;
+    let mut batches = vec![];
+    while let Some(batch) = stream.next().await {
+        batches.push(batch.map_err(said)?);
+    }
+    let ms = begin.elapsed().as_secs_f64() * 1e3;
+    Ok(Answer { rows: rows(&batches)?, ms })
+}
+
+async fn client(url: &str, folder: &Path) -> Result<SqlClient, Failure> {
+    let tls = ClientTls { authority: folder.join("authority.pem"), domain: None };
+    let credentials = Credentials { user: USER.to_owned(), password: PASSWORD.to_owned() };
+    let client = SqlClient::connect(url, &tls, credentials).await;
+    Ok(client.map_err(|error| format!("{}: {}", error.sqlstate, error.message))?)
+}
+
+/// Writes what all servers share.
+fn prepare(folder: &Path, data: &Path, nodes: &[String]) -> Result<(), Failure> {
+    let contracts = folder.join("contracts");
+    fs::create_dir(&contracts)?;
+    for table in &TABLES {
+        let schema = data::schema(data, table)?;
+        for (name, text) in table.contracts(&schema)? {
+            fs::write(contracts.join(format!("{name}.toml")), text)?;
+        }
+    }
+    let hash = hash_password(PASSWORD)?;
+    fs::write(folder.join("users.toml"), format!("[users]\n{USER} = \"{hash}\"\n"))?;
+    let servers: Vec<String> = nodes.iter().cloned().chain([COORDINATOR.to_owned()]).collect();
+    for server in &servers {
+        fs::create_dir(folder.join(server))?;
+    }
+    fs::write(folder.join(COORDINATOR).join("node.password"), PASSWORD)?;
+    ensure_certificates(folder, &servers)?;
+    Ok(())
+}
+
+/// Port 0: the server takes a free one and says which.
+const COMMON: &str = "listen = \"127.0.0.1:0\"
+contracts = \"../contracts\"
+[tls]
+certificate = \"server.pem\"
+key = \"server.key\"
+authority = \"../authority.pem\"
+[users]
+file = \"../users.toml\"
+[log]
+format = \"json\"
+";
+
+fn node_config(data: &Path, node: usize, name: &str) -> String {
+    let mut text = format!(
+        "organisation = \"{name}\"\n{COMMON}[policy]\npreset = \"primary_only\"\nk = 10\n\
+         [ledger]\nfile = \"ledger.ndjson\"\n"
+    );
+    for table in &TABLES {
+        let file = data::file(data, table, node).to_string_lossy().into_owned();
+        let names = [Some(table.name), table.protected.as_ref().map(|protected| protected.name)];
+        for name in names.into_iter().flatten() {
+            let path = Value::from(file.clone());
+            text.push_str(&format!("[tables.{name}]\npath = {path}\n"));
+        }
+    }
+    text
+}
+
+fn coordinator_config(names: &[String], nodes: &[Server]) -> String {
+    let mut text =
+        format!("{COMMON}[federation]\nuser = \"{USER}\"\npassword_file = \"node.password\"\n");
+    for (name, node) in names.iter().zip(nodes) {
+        text.push_str(&format!(
+            "[[federation.nodes]]\norganisation = \"{name}\"\nurl = \"{}\"\n",
+            node.url
+        ));
+    }
+    text
+}
