@@ -104,8 +104,7 @@ async fn context(data: &Path, contracts: &Path) -> Result<SessionContext, Failur
     // As a node's session has them.
     let options = config.options_mut();
     options.execution.parquet.schema_force_view_types = false;
-    options.execution.parquet.pushdown_filters = true;
-    options.execution.parquet.reorder_filters = true;
+    options.execution.parquet.pushdown_filters = false;
     options.sql_parser.map_string_types_to_utf8view = false;
     let parquet = config.options().execution.parquet.clone();
     let context = SessionContext::new_with_config(config);

@@ -16,8 +16,9 @@ pub(crate) fn session_config(target_partitions: usize) -> SessionConfig {
     let options = config.options_mut();
     options.execution.time_zone = Some("+00:00".to_owned());
     options.execution.parquet.schema_force_view_types = false;
-    options.execution.parquet.pushdown_filters = true;
-    options.execution.parquet.reorder_filters = true;
+    // Rows are filtered after they are read. Picking them while reading is slower by half and more
+    // where a filter keeps scattered rows, and hardly faster elsewhere: see `docs/benchmarks.md`.
+    options.execution.parquet.pushdown_filters = false;
     options.sql_parser.map_string_types_to_utf8view = false;
     options.sql_parser.parse_float_as_decimal = false;
     options.sql_parser.enable_ident_normalization = true;
