@@ -8,6 +8,7 @@
 //! slt         SQL with its answers, by topic, in `tests/slt`
 //! threshold   nine people are nowhere, ten are; a node asked directly
 //! tpch        TPC-H over four nodes against one DataFusion
+//! union       random federations against one DataFusion over the union
 //! faults      what is down, wrong, slow or cancelled
 //! ```
 
@@ -26,4 +27,5 @@ mod questions;
 mod slt;
 mod threshold;
 mod tpch;
+mod union;
 mod world;
