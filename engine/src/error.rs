@@ -30,8 +30,10 @@ pub mod sqlstate {
     pub const LIMIT: &str = "53400";
     /// A node cannot be reached.
     pub const UNAVAILABLE: &str = "08006";
-    /// A value does not fit: division by zero, a failed cast, an overflow.
+    /// A value does not fit: division by zero, a failed cast.
     pub const DATA_EXCEPTION: &str = "22000";
+    /// A number does not fit its type.
+    pub const OUT_OF_RANGE: &str = "22003";
     /// Our fault.
     pub const INTERNAL: &str = "XX000";
 }
@@ -151,6 +153,12 @@ pub enum EngineError {
         /// The kind of failure, without values.
         what: &'static str,
     },
+    /// A number does not fit its type.
+    #[error("the statement failed on the data: {what} is out of range of its type")]
+    OutOfRange {
+        /// The kind of number, without values.
+        what: &'static str,
+    },
     /// The gate could not judge; nothing left.
     #[error(transparent)]
     Gate(#[from] GateError),
@@ -183,6 +191,7 @@ impl EngineError {
             Self::Timeout { .. } => sqlstate::CANCELLED,
             Self::Node(error) => &error.sqlstate,
             Self::Data { .. } => sqlstate::DATA_EXCEPTION,
+            Self::OutOfRange { .. } => sqlstate::OUT_OF_RANGE,
             Self::BadAnswer { .. } | Self::Gate(_) | Self::Internal { .. } => sqlstate::INTERNAL,
         }
     }
@@ -208,6 +217,9 @@ impl EngineError {
             ),
             Self::Limit { .. } => (None, Some("ask for less".to_owned())),
             Self::ReadOnly { .. } => (None, Some("write a SELECT".to_owned())),
+            Self::OutOfRange { .. } => {
+                (None, Some("cast first: `sum(CAST(x AS DECIMAL(38,0)))`".to_owned()))
+            }
             Self::Memory => (None, Some("group by fewer values, or ask for fewer rows".to_owned())),
             _ => (None, None),
         };
@@ -228,7 +240,10 @@ impl EngineError {
             Err(error) => match error.find_root() {
                 DataFusionError::ArrowError(arrow, _) => Self::from_arrow(arrow),
                 DataFusionError::ResourcesExhausted(_) => Self::Memory,
-                DataFusionError::Execution(_) => Self::Data { what: "evaluation failed" },
+                // Conditions are evaluated while files are read, too.
+                DataFusionError::Execution(_) | DataFusionError::ParquetError(_) => {
+                    Self::Data { what: "evaluation failed" }
+                }
                 DataFusionError::NotImplemented(_) => Self::NotSplit {
                     what: "the statement uses something that is not implemented".to_owned(),
                     hint: "simplify the statement".to_owned(),
@@ -243,7 +258,8 @@ impl EngineError {
         match error {
             A::DivideByZero => Self::Data { what: "division by zero" },
             A::CastError(_) | A::ParseError(_) => Self::Data { what: "a cast failed" },
-            A::ArithmeticOverflow(_) | A::ComputeError(_) => Self::Data { what: "overflow" },
+            A::ArithmeticOverflow(_) => Self::OutOfRange { what: "a result" },
+            A::ComputeError(_) => Self::Data { what: "overflow" },
             _ => Self::Data { what: "evaluation failed" },
         }
     }

@@ -4,6 +4,7 @@
 //! world       a federation from a short description
 //! answers     answers in a form that can be compared
 //! logs        what the servers of this process wrote to the log
+//! numerics    numbers against exact arithmetic: sums, overflow, moments
 //! questions   the analysts' questions in `tests/questions`
 //! slt         SQL with its answers, by topic, in `tests/slt`
 //! threshold   nine people are nowhere, ten are; a node asked directly
@@ -23,6 +24,7 @@
 mod answers;
 mod faults;
 mod logs;
+mod numerics;
 mod questions;
 mod slt;
 mod threshold;
