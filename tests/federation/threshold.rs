@@ -2,7 +2,7 @@
 //! coordinator gone bad, refuses what the federation refuses.
 
 use arrow_flight::flight_service_client::FlightServiceClient;
-use arrow_flight::{FlightData, HandshakeRequest, Ticket};
+use arrow_flight::{FlightData, FlightDescriptor, HandshakeRequest, Ticket};
 use hedgerow_engine::{BUNDLE_VERSION, BundleRequest, WireError};
 use hedgerow_flight::from_status;
 use tonic::Request;
@@ -90,18 +90,18 @@ fn spec() -> Spec {
         .organisation(Organisation::new("west").table("visit", Data::Csv(format!("{head}{west}"))))
 }
 
-fn holds(bytes: &[u8], pattern: &[u8]) -> bool {
+pub(crate) fn holds(bytes: &[u8], pattern: &[u8]) -> bool {
     bytes.windows(pattern.len()).any(|window| window == pattern)
 }
 
 /// A coordinator of our own.
-struct Hostile {
+pub(crate) struct Hostile {
     client: FlightServiceClient<Channel>,
     token: String,
 }
 
 impl Hostile {
-    async fn connect(world: &World, node: &str) -> Self {
+    pub(crate) async fn connect(world: &World, node: &str) -> Self {
         let authority = std::fs::read(world.tls().authority).unwrap();
         let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(authority));
         let endpoint = Endpoint::from_shared(world.url_of(node)).unwrap().tls_config(tls).unwrap();
@@ -114,11 +114,28 @@ impl Hostile {
         Self { client, token: String::from_utf8(first.payload.to_vec()).unwrap() }
     }
 
-    /// Sends any ticket and collects every message of the answer.
-    async fn get(&mut self, ticket: Vec<u8>) -> Result<Vec<FlightData>, WireError> {
-        let mut request = Request::new(Ticket::new(ticket));
+    fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
         let bearer = format!("Bearer {}", self.token).parse().unwrap();
         request.metadata_mut().insert("authorization", bearer);
+        request.metadata_mut().insert("hedgerow-companions", "1".parse().unwrap());
+        request
+    }
+
+    /// Asks a coordinator a statement and collects every message of the answer.
+    pub(crate) async fn statement(&mut self, sql: &str) -> Result<Vec<FlightData>, WireError> {
+        let type_url = "type.googleapis.com/arrow.flight.protocol.sql.CommandStatementQuery";
+        let command = any(type_url, &field(1, sql.as_bytes()));
+        let request = self.request(FlightDescriptor::new_cmd(command));
+        let info = self.client.get_flight_info(request).await;
+        let info = info.map_err(|status| from_status(&status))?.into_inner();
+        let ticket = info.endpoint.into_iter().next().and_then(|endpoint| endpoint.ticket);
+        self.get(ticket.unwrap().ticket.to_vec()).await
+    }
+
+    /// Sends any ticket and collects every message of the answer.
+    async fn get(&mut self, ticket: Vec<u8>) -> Result<Vec<FlightData>, WireError> {
+        let request = self.request(Ticket::new(ticket));
         let wire = |status| from_status(&status);
         let mut stream = self.client.do_get(request).await.map_err(wire)?.into_inner();
         let mut messages = vec![];
@@ -128,7 +145,7 @@ impl Hostile {
         Ok(messages)
     }
 
-    async fn ask(&mut self, fragment: &str) -> Result<Vec<FlightData>, WireError> {
+    pub(crate) async fn ask(&mut self, fragment: &str) -> Result<Vec<FlightData>, WireError> {
         self.get(ticket(BUNDLE_VERSION, &[fragment.to_owned()], None)).await
     }
 

@@ -10,7 +10,7 @@ use arrow::array::{
     Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
-use datafusion::prelude::SessionContext;
+use datafusion::prelude::{SessionConfig, SessionContext};
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -23,8 +23,7 @@ pub(super) type Dice = ChaCha8Rng;
 /// What every text key that only few people have begins with.
 pub(super) const MARKER: &str = "zq_marker_";
 
-const ORGANISATIONS: [&str; 7] =
-    ["alder", "birch", "cedar", "damson", "elder", "fig", "gorse"];
+const ORGANISATIONS: [&str; 7] = ["alder", "birch", "cedar", "damson", "elder", "fig", "gorse"];
 const WARDS: [&str; 9] =
     ["", "Ärztehaus", "北病棟", "north wing", "O'Neill", "🏥", "a\"b", " lower ", "10%_x"];
 const KINDS: [&str; 4] = ["day", "night", "été", "other"];
@@ -142,7 +141,8 @@ impl Table {
             text.push_str("reference = true\n");
         }
         if self.protected {
-            let _ = writeln!(text, "person = {{ column = \"person_number\", scope = \"{scope}\" }}");
+            let _ =
+                writeln!(text, "person = {{ column = \"person_number\", scope = \"{scope}\" }}");
         } else {
             text.push_str("protection = \"open\"\n");
         }
@@ -170,7 +170,11 @@ impl Table {
     }
 
     /// Rows as one batch; with `organisations`, each row behind its organisation.
-    pub(super) fn batch(&self, organisations: Option<&[String]>, rows: &[(usize, &[Datum])]) -> RecordBatch {
+    pub(super) fn batch(
+        &self,
+        organisations: Option<&[String]>,
+        rows: &[(usize, &[Datum])],
+    ) -> RecordBatch {
         let mut fields = vec![];
         let mut arrays: Vec<ArrayRef> = vec![];
         if let Some(names) = organisations {
@@ -220,10 +224,12 @@ fn array(data_type: &DataType, values: &[&Datum]) -> ArrayRef {
     };
     let ints = || values.iter().map(int);
     match data_type {
-        DataType::Utf8 => Arc::new(StringArray::from_iter(values.iter().map(|value| match value {
-            Datum::Text(text) => Some(text.as_str()),
-            _ => None,
-        }))),
+        DataType::Utf8 => {
+            Arc::new(StringArray::from_iter(values.iter().map(|value| match value {
+                Datum::Text(text) => Some(text.as_str()),
+                _ => None,
+            })))
+        }
         DataType::Boolean => Arc::new(BooleanArray::from_iter(values.iter().map(|v| match v {
             Datum::Bool(truth) => Some(*truth),
             _ => None,
@@ -252,6 +258,12 @@ fn array(data_type: &DataType, values: &[&Datum]) -> ArrayRef {
 impl Random {
     /// Draws a federation, its tables all open or all protected but for a reference table.
     pub(super) fn draw(dice: &mut Dice, protected: bool) -> Self {
+        let contracts = dice.random_range(1..=3);
+        Self::with_contracts(dice, protected, contracts)
+    }
+
+    /// Draws a federation with one to three tables: visits, persons, kinds of visits.
+    pub(super) fn with_contracts(dice: &mut Dice, protected: bool, contracts: usize) -> Self {
         let mut organisations: Vec<String> =
             ORGANISATIONS.iter().map(|&name| name.to_owned()).collect();
         organisations.shuffle(dice);
@@ -264,7 +276,6 @@ impl Random {
         };
         let people = random.people(dice);
         let text_numbers = dice.random_bool(0.4);
-        let contracts = dice.random_range(1..=3);
         random.tables.push(visits(dice, protected, contracts == 3));
         if contracts >= 2 {
             random.tables.push(persons(dice, protected));
@@ -277,11 +288,9 @@ impl Random {
                 column.data_type = if text_numbers { DataType::Utf8 } else { DataType::Int64 };
             }
         }
-        for own in 0..random.organisations.len() {
+        for (own, people) in people.into_iter().enumerate() {
             let first = if random.federation_wide { own as i64 * 40 } else { 0 };
-            let numbers: Vec<Datum> = (first..first + people[own])
-                .map(|n| if text_numbers { Datum::Text(format!("p{n}")) } else { Datum::Int(n) })
-                .collect();
+            let numbers: Vec<Datum> = (first..first + people).map(|n| random.person(n)).collect();
             random.fill(dice, own, &numbers);
         }
         random
@@ -299,6 +308,15 @@ impl Random {
                 (false, _) => dice.random_range(20..120),
             })
             .collect()
+    }
+
+    /// The number of a person, as its column has it.
+    pub(super) fn person(&self, number: i64) -> Datum {
+        let visits = &self.tables[0];
+        match visits.columns[visits.column("person_number")].data_type {
+            DataType::Utf8 => Datum::Text(format!("p{number}")),
+            _ => Datum::Int(number),
+        }
     }
 
     fn fill(&mut self, dice: &mut Dice, own: usize, people: &[Datum]) {
@@ -338,12 +356,19 @@ impl Random {
 
     /// One DataFusion over the union of all organisations' rows.
     pub(super) fn union(&self) -> SessionContext {
-        let context = SessionContext::new();
+        let context = plain_context();
         for table in &self.tables {
             context.register_batch(&table.name, table.union(&self.organisations)).unwrap();
         }
         context
     }
+}
+
+/// One DataFusion, without a check of its own that rejects `x IS NOT TRUE` in some places.
+pub(super) fn plain_context() -> SessionContext {
+    let mut config = SessionConfig::new();
+    config.options_mut().execution.skip_physical_aggregate_schema_check = true;
+    SessionContext::new_with_config(config)
 }
 
 fn visits(dice: &mut Dice, protected: bool, kinds: bool) -> Table {
@@ -448,7 +473,8 @@ fn visit_rows(
             row[label] = Datum::Text(format!("{MARKER}{own}_{marker}"));
             row[units] = Datum::Int(7_100_000_000_000 + dice.random_range(0..99_999_999_999));
             // Dyadic, with many digits: exact in any sum, and unlike any other eight bytes.
-            row[minutes] = Datum::Float(73.140_625 + f64::from(dice.random::<u32>()) / 4_294_967_296.0);
+            row[minutes] =
+                Datum::Float(73.140_625 + f64::from(dice.random::<u32>()) / 4_294_967_296.0);
             rows.push(row);
         }
     }
@@ -460,7 +486,9 @@ fn skew(table: &Table, rows: &mut [Vec<Datum>], dice: &mut Dice) {
     let Some(first) = rows.first().cloned() else { return };
     for row in rows.iter_mut().filter(|_| dice.random_bool(0.95)) {
         for (index, column) in table.columns.iter().enumerate() {
-            if column.part == Part::Dimension && !is_marker(&row[index]) && !is_marker(&first[index])
+            if column.part == Part::Dimension
+                && !is_marker(&row[index])
+                && !is_marker(&first[index])
             {
                 row[index] = first[index].clone();
             }
@@ -494,7 +522,8 @@ impl Column {
         let zero = dice.random_bool(0.1);
         match self.name {
             "label" => text(if dice.random_bool(0.8) { "common" } else { "usual" }),
-            "kind" => text(KINDS.choose(dice).unwrap()),
+            "kind" | "code" => text(KINDS.choose(dice).unwrap()),
+            "title" => text("by day"),
             "sex" => text(["F", "M", "M", "X"].choose(dice).unwrap()),
             "ward" => text(WARDS[dice.random_range(0..WARDS.len() * 2) % WARDS.len()]),
             "urgent" => Datum::Bool(dice.random_bool(0.3)),
@@ -504,12 +533,8 @@ impl Column {
             "grade" => Datum::Int(*[7, 7, 7, 8, i64::MIN, i64::MAX].choose(dice).unwrap()),
             "tariff" => Datum::Decimal(*[0, 1_250, 1_250, -99_999].choose(dice).unwrap()),
             "day" => Datum::Int(FIRST_DAY + 29 * dice.random_range(0..4)),
-            "moment" => {
-                Datum::Int((FIRST_DAY * 24 + 7 * dice.random_range(0..4)) * 3_600_000_000)
-            }
-            "edge" => {
-                Datum::Int(*[i64::MIN, i64::MAX, 0, -1, 1 << 53].choose(dice).unwrap())
-            }
+            "moment" => Datum::Int((FIRST_DAY * 24 + 7 * dice.random_range(0..4)) * 3_600_000_000),
+            "edge" => Datum::Int(*[i64::MIN, i64::MAX, 0, -1, 1 << 53].choose(dice).unwrap()),
             "wide" => Datum::Float(
                 *[1e-300, 5e-324, 1e300, 2.5e-8, 0.0, f64::MIN_POSITIVE].choose(dice).unwrap(),
             ),

@@ -113,41 +113,43 @@ impl Statement {
         let mut measures: Vec<Measure> = vec![];
         while measures.len() < number {
             let own = match (protected, &shared) {
-                (false, Some(_)) if dice.random_bool(0.3) => {
-                    Some(condition(dice, random, &scope))
-                }
+                (false, Some(_)) if dice.random_bool(0.3) => Some(condition(dice, random, &scope)),
                 _ => shared.clone(),
             };
             measures.extend(measure(dice, &scope, own, protected));
         }
-        let mut statement = Self {
-            from,
-            from_union,
-            keys,
-            filter,
-            measures,
-            having: None,
-            order: None,
-            one_row,
-        };
+        let mut statement =
+            Self { from, from_union, keys, filter, measures, having: None, order: None, one_row };
         statement.finish(dice, protected);
         statement
     }
 
     /// HAVING, and over open tables ORDER BY and LIMIT in a complete order.
     fn finish(&mut self, dice: &mut Dice, protected: bool) {
-        let counted = self.measures.iter().position(|one| one.counts());
+        let counted = self.counted();
         if let Some(index) = counted.filter(|_| !self.keys.is_empty() && dice.random_bool(0.3)) {
             self.having = Some((index, dice.random_range(0..20)));
         }
-        if !protected && !self.keys.is_empty() && dice.random_bool(0.4) {
-            let mut order: Vec<String> = (0..self.keys.len()).map(|i| format!("k{i}")).collect();
-            if let Some(index) = counted {
-                order.insert(0, format!("m{index} DESC"));
-            }
-            let limit = dice.random_range(1..8);
-            self.order = Some(format!("{} LIMIT {limit}", order.join(", ")));
+        if !protected && dice.random_bool(0.4) {
+            self.limit(dice);
         }
+    }
+
+    fn counted(&self) -> Option<usize> {
+        self.measures.iter().position(|one| one.counts())
+    }
+
+    /// Adds ORDER BY and LIMIT where there are keys: they complete the order.
+    pub(super) fn limit(&mut self, dice: &mut Dice) {
+        let mut order: Vec<String> = (0..self.keys.len()).map(|i| format!("k{i}")).collect();
+        if order.is_empty() {
+            return;
+        }
+        if let Some(index) = self.counted() {
+            order.insert(0, format!("m{index} DESC"));
+        }
+        let limit = dice.random_range(1..8);
+        self.order = Some(format!("{} LIMIT {limit}", order.join(", ")));
     }
 }
 
@@ -207,7 +209,9 @@ fn key(dice: &mut Dice, random: &Random, scope: &Scope) -> String {
     if dice.random_bool(0.15) {
         let (name, column) = pick(dice, scope, |c| c.part == Part::Measure).unwrap();
         let value = literal(column, &column.draw(dice));
-        return format!("CASE WHEN {name} < {value} THEN 'below' WHEN {name} >= {value} THEN 'above' END");
+        return format!(
+            "CASE WHEN {name} < {value} THEN 'below' WHEN {name} >= {value} THEN 'above' END"
+        );
     }
     let (name, column) = pick(dice, scope, |c| c.part == Part::Dimension).unwrap();
     if dice.random_bool(0.6) {
@@ -220,7 +224,9 @@ fn key(dice: &mut Dice, random: &Random, scope: &Scope) -> String {
         (DataType::Utf8, 1) => format!("left({name}, 2)"),
         (DataType::Utf8, 2) => format!("coalesce({name}, 'none')"),
         (DataType::Boolean, 0..=2) => format!("{name} IS NOT FALSE"),
-        (DataType::Date32 | DataType::Timestamp(..), 0..=2) => format!("date_part('{part}', {name})"),
+        (DataType::Date32 | DataType::Timestamp(..), 0..=2) => {
+            format!("date_part('{part}', {name})")
+        }
         (_, 0) => format!("{name} IS NULL"),
         (_, 1) => format!("{name} = {value}"),
         _ => condition(dice, random, &vec![("a", column.clone())])
@@ -378,10 +384,18 @@ fn measure(
             };
             let columns = vec![column.name];
             let arguments = vec![argument];
-            Some(Measure { function, distinct: false, arguments, condition: None, slack: 1e-9, columns })
+            Some(Measure {
+                function,
+                distinct: false,
+                arguments,
+                condition: None,
+                slack: 1e-9,
+                columns,
+            })
         }
         9 | 10 => {
-            let (name, column) = pick(dice, scope, |c| is_value(c) && c.data_type != DataType::Boolean)?;
+            let (name, column) =
+                pick(dice, scope, |c| is_value(c) && c.data_type != DataType::Boolean)?;
             plain(EXTREMES.choose(dice).unwrap(), vec![name], vec![column.name], 0.0)
         }
         11 => {
@@ -389,7 +403,8 @@ fn measure(
             plain(["bool_and", "bool_or"].choose(dice).unwrap(), vec![name], vec![column.name], 0.0)
         }
         12 => {
-            let (name, column) = pick(dice, scope, |c| c.data_type.is_integer() && c.part == Part::Measure)?;
+            let (name, column) =
+                pick(dice, scope, |c| c.data_type.is_integer() && c.part == Part::Measure)?;
             let function = ["bit_and", "bit_or", "bit_xor"].choose(dice).unwrap();
             plain(function, vec![name], vec![column.name], 0.0)
         }
