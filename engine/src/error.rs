@@ -30,16 +30,18 @@ pub mod sqlstate {
     pub const LIMIT: &str = "53400";
     /// A node cannot be reached.
     pub const UNAVAILABLE: &str = "08006";
-    /// A value does not fit: division by zero, a failed cast, an overflow.
+    /// A value does not fit: division by zero, a failed cast.
     pub const DATA_EXCEPTION: &str = "22000";
     /// The handle of a prepared statement is not known.
     pub const UNKNOWN_HANDLE: &str = "26000";
     /// A data file cannot be read.
     pub const FILES: &str = "58030";
+    /// A number does not fit its type.
+    pub const OUT_OF_RANGE: &str = "22003";
     /// Our fault.
     pub const INTERNAL: &str = "XX000";
     /// All of them.
-    pub const ALL: [&str; 13] = [
+    pub const ALL: [&str; 14] = [
         REFUSED,
         UNKNOWN_TABLE,
         UNKNOWN_COLUMN,
@@ -50,6 +52,7 @@ pub mod sqlstate {
         LIMIT,
         UNAVAILABLE,
         DATA_EXCEPTION,
+        OUT_OF_RANGE,
         UNKNOWN_HANDLE,
         FILES,
         INTERNAL,
@@ -179,6 +182,12 @@ pub enum EngineError {
     /// A data file of the organisation cannot be read.
     #[error("a data file cannot be read: it is missing, damaged, or was changed")]
     Files,
+    /// A number does not fit its type.
+    #[error("the statement failed on the data: {what} is out of range of its type")]
+    OutOfRange {
+        /// The kind of number, without values.
+        what: &'static str,
+    },
     /// The gate could not judge; nothing left.
     #[error(transparent)]
     Gate(#[from] GateError),
@@ -212,6 +221,7 @@ impl EngineError {
             Self::Node(error) => &error.sqlstate,
             Self::Data { .. } => sqlstate::DATA_EXCEPTION,
             Self::Files => sqlstate::FILES,
+            Self::OutOfRange { .. } => sqlstate::OUT_OF_RANGE,
             Self::BadAnswer { .. } | Self::Gate(_) | Self::Internal { .. } => sqlstate::INTERNAL,
         }
     }
@@ -247,6 +257,9 @@ impl EngineError {
                         .to_owned(),
                 ),
             ),
+            Self::OutOfRange { .. } => {
+                (None, Some("cast first: `sum(CAST(x AS DECIMAL(38,0)))`".to_owned()))
+            }
             Self::Memory => (None, Some("group by fewer values, or ask for fewer rows".to_owned())),
             _ => (None, None),
         };
@@ -295,7 +308,8 @@ impl EngineError {
         match error {
             A::DivideByZero => Self::Data { what: "division by zero" },
             A::CastError(_) | A::ParseError(_) => Self::Data { what: "a cast failed" },
-            A::ArithmeticOverflow(_) | A::ComputeError(_) => Self::Data { what: "overflow" },
+            A::ArithmeticOverflow(_) => Self::OutOfRange { what: "a result" },
+            A::ComputeError(_) => Self::Data { what: "overflow" },
             _ => Self::Data { what: "evaluation failed" },
         }
     }

@@ -435,17 +435,18 @@ impl Question<'_> {
         let mut columns =
             Appended { person, k, first: keys.len() + measures.len(), conditions: vec![None] };
         let mut linked: BTreeMap<(Vec<&Expr>, Option<&Expr>), usize> = BTreeMap::new();
-        let mut cells = Vec::with_capacity(measures.len());
+        let mut cells: Vec<CellRule> = Vec::with_capacity(measures.len());
         for measure in measures {
             let key = (measure.arguments.iter().map(peel).collect(), measure.condition.as_ref());
             let next = linked.len();
             let link = *linked.entry(key).or_insert(next);
             cells.push(CellRule {
-                contributors: columns.column_for(contributing(measure)),
+                contributors: columns.column_for(contributing(measure, self.contracts)),
                 linked: link,
                 bounds: cell_bounds(measure, self.contracts),
             });
         }
+        loosen_linked(&mut cells);
         let appended = columns.measures();
         let gated = Block {
             output: Output::Groups {
@@ -474,6 +475,19 @@ impl Question<'_> {
                     "tell the organisation to complete the contract",
                 )
             })
+    }
+}
+
+/// A count that may be withheld for the sake of another cell may be k or more.
+fn loosen_linked(cells: &mut [CellRule]) {
+    let alone = |cell: &CellRule, all: &[CellRule]| {
+        all.iter().all(|c| c.linked != cell.linked || c.contributors == cell.contributors)
+    };
+    let loosened: Vec<bool> = cells.iter().map(|cell| !alone(cell, cells)).collect();
+    for (cell, loosened) in cells.iter_mut().zip(loosened) {
+        if loosened && cell.bounds == CellBounds::People {
+            cell.bounds = CellBounds::Rows;
+        }
     }
 }
 
@@ -538,20 +552,25 @@ impl Appended {
 
 /// G2: who contributes to a cell. Rows under the condition whose arguments are not NULL and, where
 /// they are summed, not zero.
-fn contributing(measure: &Measure) -> Option<Expr> {
+fn contributing(measure: &Measure, contracts: &[Arc<TableContract>]) -> Option<Expr> {
     let mut conjuncts: Vec<Expr> = measure.condition.iter().cloned().collect();
-    for argument in &measure.arguments {
+    for argument in measure.arguments.iter().map(peel) {
         conjuncts.push(Expr::Is {
             operand: Box::new(argument.clone()),
             test: UnaryTest::Null,
             negated: true,
         });
         if measure.function != AggregateFunction::Count && measure.arguments.len() == 1 {
-            conjuncts.push(Expr::Binary {
+            let differs = |zero: Literal| Expr::Binary {
                 left: Box::new(argument.clone()),
                 operator: crate::BinaryOperator::NotEqual,
-                right: Box::new(Expr::Literal(Literal::int64(0))),
-            });
+                right: Box::new(Expr::Literal(zero)),
+            };
+            conjuncts.push(differs(Literal::int64(0)));
+            // Floats have a second zero, which no comparison takes for the first.
+            if reads_float(argument, contracts) {
+                conjuncts.push(differs(Literal::negative_zero()));
+            }
         }
     }
     // A condition alone may be an AND: keep it flat, as the normal form wants it.
@@ -563,6 +582,17 @@ fn contributing(measure: &Measure) -> Option<Expr> {
         })
         .collect();
     (!flat.is_empty()).then(|| Expr::conjunction(flat))
+}
+
+fn reads_float(expr: &Expr, contracts: &[Arc<TableContract>]) -> bool {
+    let mut found = false;
+    expr.walk(&mut |part| {
+        if let Expr::Column { relation, name } = part {
+            let column = contracts.get(*relation).and_then(|contract| contract.column(name));
+            found |= column.is_some_and(|column| column.data_type.is_floating());
+        }
+    });
+    found
 }
 
 /// S5: two columns whose equality says "the same person": both person columns of one scope, or one
@@ -599,11 +629,14 @@ fn unsupported_measure(name: &str) -> Refusal {
     )
 }
 
-/// Takes off a cast that cannot fail: the split writes `sum(CAST(x AS DOUBLE))` for a mean.
+/// Takes off a cast that changes no value: the split writes `sum(CAST(x AS DOUBLE))` for a mean, and
+/// sums of whole numbers are sums of decimals. That it cannot fail on `x` is seen to at the node,
+/// which knows the type of `x`.
 pub(crate) fn peel(expr: &Expr) -> &Expr {
+    use arrow::datatypes::DataType as T;
     match expr {
         Expr::Cast { operand, to, or_null: false }
-            if matches!(to.0, arrow::datatypes::DataType::Float64) =>
+            if matches!(to.0, T::Float64 | T::Decimal128(..) | T::Decimal256(..)) =>
         {
             operand
         }

@@ -387,6 +387,11 @@ impl Literal {
         Self { data_type: TypeName(DataType::Boolean), text: Some(value.to_string()) }
     }
 
+    /// The Float64 constant -0.0.
+    pub fn negative_zero() -> Self {
+        Self { data_type: TypeName(DataType::Float64), text: Some("-0.0".to_owned()) }
+    }
+
     /// Tells whether it is a number equal to zero, or NULL.
     pub fn is_zero_or_null(&self) -> bool {
         match &self.text {

@@ -4,10 +4,12 @@
 //! world       a federation from a short description
 //! answers     answers in a form that can be compared
 //! logs        what the servers of this process wrote to the log
+//! numerics    numbers against exact arithmetic: sums, overflow, moments
 //! questions   the analysts' questions in `tests/questions`
 //! slt         SQL with its answers, by topic, in `tests/slt`
 //! threshold   nine people are nowhere, ten are; a node asked directly
 //! tpch        TPC-H over four nodes against one DataFusion
+//! union       random federations against one DataFusion over the union
 //! faults      what is down, wrong, slow or cancelled
 //! limits      every limit at its edge
 //! http        what an operator's tools see: alive, ready, figures
@@ -43,6 +45,7 @@ mod http;
 mod limits;
 mod logs;
 mod misdeeds;
+mod numerics;
 mod panics;
 mod processes;
 mod program;
@@ -51,4 +54,5 @@ mod raw;
 mod slt;
 mod threshold;
 mod tpch;
+mod union;
 mod world;

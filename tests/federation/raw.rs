@@ -90,6 +90,17 @@ impl Raw {
         results.try_collect().await.map_err(wire)
     }
 
+    /// Asks a coordinator a statement, with its companions, and collects every message of the answer.
+    pub(crate) async fn statement(&mut self, sql: &str) -> Result<Vec<FlightData>, WireError> {
+        let type_url = "type.googleapis.com/arrow.flight.protocol.sql.CommandStatementQuery";
+        let command = any(type_url, &field(1, sql.as_bytes()));
+        let mut request = self.request(FlightDescriptor::new_cmd(command));
+        request.metadata_mut().insert("hedgerow-companions", "1".parse().unwrap());
+        let info = self.client.get_flight_info(request).await.map_err(wire)?.into_inner();
+        let ticket = info.endpoint.into_iter().next().and_then(|endpoint| endpoint.ticket);
+        self.get(ticket.unwrap().ticket.to_vec()).await
+    }
+
     /// Asks a node one fragment.
     pub(crate) async fn ask(&mut self, fragment: &str) -> Result<Vec<FlightData>, WireError> {
         self.get(ticket(hedgerow_engine::BUNDLE_VERSION, &[fragment.to_owned()], None)).await

@@ -86,7 +86,7 @@ fn spec() -> Spec {
         .organisation(Organisation::new("west").table("visit", Data::Csv(format!("{head}{west}"))))
 }
 
-fn holds(bytes: &[u8], pattern: &[u8]) -> bool {
+pub(crate) fn holds(bytes: &[u8], pattern: &[u8]) -> bool {
     bytes.windows(pattern.len()).any(|window| window == pattern)
 }
 

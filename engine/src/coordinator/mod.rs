@@ -3,6 +3,7 @@
 //! ```text
 //! session ──► service ── catalog    what tables there are, from contracts and nodes
 //!               │
+//!               ├─ exact_sum                            sums that do not wrap
 //!               ├─ federate ─ place ─ split ─ merge ─ carry   resolved plan -> bundle + merge plan
 //!               ├─ running ─ dispatch                   one bundle per node, one round trip
 //!               ├─ fragment ─ rows ─ merge_state        plan nodes that read what nodes released
@@ -13,6 +14,7 @@ mod carry;
 mod catalog;
 mod dispatch;
 mod edge;
+mod exact_sum;
 mod explain;
 mod federate;
 mod federation;

@@ -21,6 +21,7 @@ use super::carry::{check_names, is_companion};
 use super::catalog::{CATALOG, FederationCatalog, SHARED, SYSTEM};
 use super::dispatch::{FragmentAsk, gather};
 use super::edge::Edge;
+use super::exact_sum::exact_sums;
 use super::explain::explain;
 use super::federate::federate;
 use super::federation::Federation;
@@ -207,7 +208,8 @@ impl Coordinator {
 
     fn federated(&self, plan: LogicalPlan, companions: bool) -> Result<PlannedQuery, EngineError> {
         let folded = fold_constants(plan, &self.state).map_err(crate::parse::resolution_error)?;
-        let federated = federate(&self.federation, &self.state, folded)?;
+        let exact = exact_sums(folded).map_err(crate::parse::resolution_error)?;
+        let federated = federate(&self.federation, &self.state, exact)?;
         let plan = with_total_order(federated.plan).map_err(EngineError::from_execution)?;
         let plan = self.state.optimize(&plan).map_err(crate::parse::resolution_error)?;
         let edge = Edge::new(plan.schema(), &federated.cells, companions);

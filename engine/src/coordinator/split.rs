@@ -9,7 +9,8 @@
 //! | covar*, corr, regr_* | count, means, sxx, syy, sxy | merged moments |
 //! | count(DISTINCT person) | same | sum; bounds where people are known federation-wide |
 //!
-//! Node-side parts are standard SQL; raw values and sketches never travel.
+//! Sums are widened before they come here (`exact_sum`). Node-side parts are standard SQL; raw
+//! values and sketches never travel.
 
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ use hedgerow_policies::{
     AggregateFunction as F, Block, Expr, Measure, Protection, Scope, TableContract, TypeName,
 };
 
+use super::exact_sum::addend;
 use super::merge_state::MergeState;
 use crate::block::NotABlock;
 
@@ -160,7 +162,11 @@ impl Parts {
             _ => return Err(NotABlock::new("avg of something that is no number")),
         };
         let count = self.add(part(measure, F::Count, [argument.clone()]));
-        let sum = self.add(part(measure, F::Sum, [argument]));
+        let addend = match addend(&data_type) {
+            Some(wide) => as_type(&argument, wide),
+            None => argument,
+        };
+        let sum = self.add(part(measure, F::Sum, [addend]));
         let merge = MergeState::udaf(Arc::clone(&call.func), vec![data_type], returns);
         Ok(merged(&merge, vec![column(count), column(sum)], count))
     }
@@ -243,11 +249,11 @@ fn double(argument: &Expr, data_type: &DataType) -> Expr {
     if *data_type == DataType::Float64 {
         return argument.clone();
     }
-    Expr::Cast {
-        operand: Box::new(argument.clone()),
-        to: TypeName(DataType::Float64),
-        or_null: false,
-    }
+    as_type(argument, DataType::Float64)
+}
+
+fn as_type(argument: &Expr, to: DataType) -> Expr {
+    Expr::Cast { operand: Box::new(argument.clone()), to: TypeName(to), or_null: false }
 }
 
 /// Argument types as written, and the type of the result.

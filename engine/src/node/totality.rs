@@ -4,7 +4,7 @@
 //! fails would depend on the rows. A protected fragment whose coerced plan holds such a cast is
 //! refused.
 
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType};
 use datafusion::common::DFSchema;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::execution::SessionState;
@@ -20,6 +20,7 @@ pub(crate) fn check_casts(plan: &LogicalPlan, state: &SessionState) -> Result<()
         .execute_and_check(plan.clone(), state.config_options(), |_, _| {})
         .map_err(crate::parse::resolution_error)?;
     let mut fallible = None;
+    let mut too_long = false;
     let walked = coerced.apply(|node| {
         let mut schema = DFSchema::empty();
         for input in node.inputs() {
@@ -36,11 +37,18 @@ pub(crate) fn check_casts(plan: &LogicalPlan, state: &SessionState) -> Result<()
                 {
                     fallible.get_or_insert(to);
                 }
+                too_long |= is_long_mean(part, &schema);
                 Ok(TreeNodeRecursion::Continue)
             })
         })
     });
     match (walked, fallible) {
+        (Ok(_), None) if too_long => Err(Refusal::new(
+            Rule::S9Function,
+            "the mean of a decimal of so many digits may fail",
+            "ask for sum and count, and divide",
+        )
+        .into()),
         (Ok(_), None) => Ok(()),
         (Err(error), _) => Err(EngineError::internal("checking casts", error)),
         (Ok(_), Some(to)) => Err(Refusal::new(
@@ -49,6 +57,19 @@ pub(crate) fn check_casts(plan: &LogicalPlan, state: &SessionState) -> Result<()
             "compare a column with constants of its own type; see `system.columns`",
         )
         .into()),
+    }
+}
+
+/// A mean has four decimals more than its argument, and fails where the digits are used up.
+fn is_long_mean(expr: &Expr, schema: &DFSchema) -> bool {
+    match expr {
+        Expr::AggregateFunction(call) if call.func.name() == "avg" => {
+            call.params.args.iter().any(|argument| {
+                matches!(argument.get_type(schema), Ok(DataType::Decimal128(precision, _))
+                    if precision + 4 > DECIMAL128_MAX_PRECISION)
+            })
+        }
+        _ => false,
     }
 }
 
@@ -82,6 +103,9 @@ fn is_total(from: &DataType, to: &DataType) -> bool {
         (T::Float32, T::Float64) => true,
         (from, T::Float64) => from.is_integer() || matches!(from, T::Decimal128(..)),
         (T::Decimal128(p, s), T::Decimal128(q, t)) => {
+            t >= s && whole_digits(*q, *t) >= whole_digits(*p, *s)
+        }
+        (T::Decimal128(p, s), T::Decimal256(q, t)) => {
             t >= s && whole_digits(*q, *t) >= whole_digits(*p, *s)
         }
         (T::Int16, T::Decimal128(p, s)) => whole_digits(*p, *s) >= 5,
