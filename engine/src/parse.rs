@@ -6,7 +6,10 @@ use datafusion::common::{DataFusionError, SchemaError};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
-use datafusion::sql::sqlparser::ast::{Statement as SqlStatement, TableFactor, Visit, Visitor};
+use datafusion::sql::sqlparser::ast::{
+    Expr as SqlExpr, FunctionArguments, GroupByExpr, Select, Statement as SqlStatement,
+    TableFactor, Visit, Visitor,
+};
 use hedgerow_catalog::Limits;
 
 use crate::error::EngineError;
@@ -64,8 +67,35 @@ impl Visitor for Ignored {
 
     fn pre_visit_table_factor(&mut self, table: &TableFactor) -> ControlFlow<Self::Break> {
         match table {
-            TableFactor::Table { sample: Some(_), .. } => ControlFlow::Break("TABLESAMPLE"),
+            TableFactor::Table { sample: Some(_), .. }
+            | TableFactor::Derived { sample: Some(_), .. } => ControlFlow::Break("TABLESAMPLE"),
+            TableFactor::Table { partitions, .. } if !partitions.is_empty() => {
+                ControlFlow::Break("PARTITION")
+            }
             _ => ControlFlow::Continue(()),
+        }
+    }
+
+    fn pre_visit_expr(&mut self, expr: &SqlExpr) -> ControlFlow<Self::Break> {
+        match expr {
+            SqlExpr::Function(call) if call.parameters != FunctionArguments::None => {
+                ControlFlow::Break("a call with two lists of arguments")
+            }
+            _ => ControlFlow::Continue(()),
+        }
+    }
+
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Self::Break> {
+        let (GroupByExpr::All(modifiers) | GroupByExpr::Expressions(_, modifiers)) =
+            &select.group_by;
+        if select.prewhere.is_some() {
+            ControlFlow::Break("PREWHERE")
+        } else if !select.connect_by.is_empty() {
+            ControlFlow::Break("CONNECT BY")
+        } else if !modifiers.is_empty() {
+            ControlFlow::Break("GROUP BY … WITH")
+        } else {
+            ControlFlow::Continue(())
         }
     }
 }

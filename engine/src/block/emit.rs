@@ -22,7 +22,7 @@ pub fn emit(block: &Block) -> String {
         }),
         Output::Groups { keys, measures } => {
             list(&mut sql, keys, |sql, index, column| {
-                key(sql, column);
+                never_bare(sql, column);
                 let _ = write!(sql, " AS \"k{index}\"");
             });
             if !keys.is_empty() && !measures.is_empty() {
@@ -38,7 +38,7 @@ pub fn emit(block: &Block) -> String {
     match &block.output {
         Output::Groups { keys, .. } if !keys.is_empty() => {
             sql.push_str(" GROUP BY ");
-            list(&mut sql, keys, |sql, _, column| key(sql, column));
+            list(&mut sql, keys, |sql, _, column| never_bare(sql, column));
         }
         Output::Rows { limit: Some(limit), .. } => {
             let _ = write!(sql, " LIMIT {limit}");
@@ -97,8 +97,9 @@ fn list<T>(sql: &mut String, items: &[T], mut each: impl FnMut(&mut String, usiz
     }
 }
 
-/// A key: an integer constant there would be read as a position, so it is written as a cast.
-fn key(sql: &mut String, one: &Expr) {
+/// A constant as a cast, where a bare one would be read as more than itself: `5` is a position as a
+/// key, and `- 5` is the constant.
+fn never_bare(sql: &mut String, one: &Expr) {
     match one {
         Expr::Literal(literal) if literal.text.is_some() => cast_literal(sql, literal),
         other => expr(sql, other),
@@ -137,7 +138,11 @@ fn expr(sql: &mut String, one: &Expr) {
         Expr::And(operands) => joined(sql, operands, " AND "),
         Expr::Or(operands) => joined(sql, operands, " OR "),
         Expr::Not(operand) => wrapped(sql, "(NOT ", operand, ")"),
-        Expr::Negative(operand) => wrapped(sql, "(- ", operand, ")"),
+        Expr::Negative(operand) => {
+            sql.push_str("(- ");
+            never_bare(sql, operand);
+            sql.push(')');
+        }
         Expr::Is { operand, test, negated } => {
             let test = match test {
                 UnaryTest::Null => "NULL",
@@ -224,21 +229,11 @@ fn case(
 }
 
 /// `arrow_cast`, because DataFusion leaves a CAST out of a column's name: `count(x)` beside
-/// `count(CAST(x AS DOUBLE))` would be two columns of one name.
+/// `count(CAST(x AS DOUBLE))` would be two columns of one name. It can spell every type, too.
 fn cast(sql: &mut String, operand: &Expr, to: &DataType, or_null: bool) {
-    match sql_type(to) {
-        Some(name) if or_null => {
-            wrapped(sql, "TRY_CAST(", operand, " AS ");
-            sql.push_str(&name);
-            sql.push(')');
-        }
-        // The proof fails for TRY_CAST to a type SQL cannot spell, and the block is not split.
-        _ => {
-            wrapped(sql, "arrow_cast(", operand, ", ");
-            string(sql, &to.to_string());
-            sql.push(')');
-        }
-    }
+    wrapped(sql, if or_null { "arrow_try_cast(" } else { "arrow_cast(" }, operand, ", ");
+    string(sql, &to.to_string());
+    sql.push(')');
 }
 
 fn literal(sql: &mut String, constant: &Literal) {
@@ -325,7 +320,7 @@ fn operator_text(operator: BinaryOperator) -> &'static str {
         B::RegexNotIMatch => " !~* ",
         B::BitwiseAnd => " & ",
         B::BitwiseOr => " | ",
-        B::BitwiseXor => " # ",
+        B::BitwiseXor => " ^ ",
         B::ShiftLeft => " << ",
         B::ShiftRight => " >> ",
     }

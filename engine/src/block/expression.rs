@@ -120,8 +120,9 @@ impl Names<'_> {
             && own.is_temporal()
             && let Ok(converted) = value.cast_to(&own)
             && converted.cast_to(&value.data_type()).is_ok_and(|back| back == *value)
+            && let Ok(converted) = literal(&converted)
         {
-            return literal(&converted).map(Expr::Literal);
+            return Ok(Expr::Literal(converted));
         }
         self.lower(expr)
     }
@@ -190,15 +191,15 @@ impl Names<'_> {
                 )));
             }
         }
-        if name == "arrow_cast"
+        if ["arrow_cast", "arrow_try_cast"].contains(&name)
             && let [operand, DfExpr::Literal(type_name, _)] = function.args.as_slice()
         {
             let to: DataType = type_name
                 .try_as_str()
                 .flatten()
                 .and_then(|text| text.parse().ok())
-                .ok_or_else(|| NotABlock::new("arrow_cast to an unknown type"))?;
-            return self.cast(operand, &to, false);
+                .ok_or_else(|| NotABlock::new("a cast to an unknown type"))?;
+            return self.cast(operand, &to, name == "arrow_try_cast");
         }
         Ok(Expr::Function { name: name.to_owned(), arguments: self.lower_all(&function.args)? })
     }

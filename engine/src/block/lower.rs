@@ -99,6 +99,9 @@ impl<'a> Lowering<'a> {
                 if limit.skip.is_some() {
                     return Err(NotABlock::new("OFFSET"));
                 }
+                if is_ordered(&limit.input) {
+                    return Err(NotABlock::new("LIMIT of rows in an order"));
+                }
                 let mut block = self.fragment(&limit.input)?;
                 match &mut block.output {
                     Output::Rows { limit: limit @ None, .. } => {
@@ -365,6 +368,11 @@ fn join_conjuncts(join: &DfJoin, columns: &[Expr]) -> Result<Vec<Expr>, NotABloc
         all.extend(conjuncts(names.lower(filter)?));
     }
     Ok(all)
+}
+
+/// Whether some ORDER BY below says which rows a LIMIT leaves.
+fn is_ordered(plan: &LogicalPlan) -> bool {
+    matches!(plan, LogicalPlan::Sort(_)) || plan.inputs().into_iter().any(is_ordered)
 }
 
 fn conjuncts(expr: Expr) -> Vec<Expr> {

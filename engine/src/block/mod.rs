@@ -9,6 +9,8 @@ mod constant;
 mod emit;
 mod expression;
 mod lower;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use constant::fold_constants;
 pub(crate) use constant::fold_expr;
