@@ -82,7 +82,7 @@ fn spec() -> Spec {
         .contract(WARD)
         .organisation(organisation("south"))
         .organisation(organisation("fake"))
-        .limits("statement_timeout_ms = 3000\nanswer_rows_max = 100000")
+        .limits("statement_timeout_ms = 2000\nanswer_rows_max = 100000")
 }
 
 async fn world() -> (World, Fake) {
@@ -161,7 +161,7 @@ async fn spoilt_answers_break_nothing() {
     in_time(async {
         let (world, fake) = world().await;
         let mut client = world.client().await;
-        let rounds = if std::env::var_os("HEDGEROW_LONG").is_some() { 1_500 } else { 150 };
+        let rounds = if std::env::var_os("HEDGEROW_LONG").is_some() { 1_500 } else { 60 };
         for seed in 0..rounds {
             fake.on_get(move |mut messages| {
                 let mut dice = Dice::new(seed);

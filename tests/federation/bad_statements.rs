@@ -120,8 +120,13 @@ async fn chains_are_over_a_limit() {
             ),
             ("600 joins", format!("SELECT 1 FROM ward{}", " JOIN ward USING (beds)".repeat(600))),
         ] {
-            check_limit(&mut client, what, &sql, "operators_max").await;
+            check_limit(&mut client, what, &sql, "`limits.").await;
         }
+        let sum = chain("beds", "+", 1_001);
+        let sum = format!("SELECT sum({sum}) FROM ward");
+        check_limit(&mut client, "1,000 +", &sum, "operators_max").await;
+        let any = condition(chain("beds = 3", " OR ", 1_001));
+        check_limit(&mut client, "1,000 OR", &any, "operators_max").await;
         for (what, sql) in [
             ("30,000 values", format!("SELECT 1 WHERE 1 IN ({})", chain("2", ",", 30_000))),
             ("30,000 columns", format!("SELECT {}", chain("1", ",", 30_000))),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
-use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::Session;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, ToDFSchema, internal_err};
@@ -29,6 +29,7 @@ use super::federation::Federation;
 use super::place::Placement;
 use super::running::Running;
 use crate::block::{Names, NotABlock, canonical};
+use crate::channel::BundleReply;
 use crate::coverage::{NodeCoverage, NodeOutcome};
 use crate::error::EngineError;
 
@@ -167,6 +168,7 @@ impl TableProvider for FederatedTable {
             if self.contract.reference { Placement::AnyNode } else { Placement::EachNode };
         let ask = FragmentAsk { block, placement, protected: false, keys: 0, schema: output };
         let parts = participants(&running, &ask)?;
+        let wire = ask.wire_schema();
         running.coverage.opened(parts.len());
         let properties = PlanProperties::new(
             EquivalenceProperties::new(Arc::clone(&schema)),
@@ -174,7 +176,7 @@ impl TableProvider for FederatedTable {
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
-        Ok(Arc::new(RowsExec { parts, schema, limit, properties: Arc::new(properties) }))
+        Ok(Arc::new(RowsExec { parts, wire, schema, limit, properties: Arc::new(properties) }))
     }
 }
 
@@ -201,6 +203,8 @@ fn participants(running: &Running, ask: &FragmentAsk) -> Result<Vec<(usize, Stri
 struct RowsExec {
     /// Node number and the text it is asked.
     parts: Vec<(usize, String)>,
+    /// What a node sends.
+    wire: SchemaRef,
     schema: SchemaRef,
     /// Most rows that one node was asked for.
     limit: Option<usize>,
@@ -254,7 +258,8 @@ impl ExecutionPlan for RowsExec {
             let nothing = futures::stream::empty();
             return Ok(Box::pin(RecordBatchStreamAdapter::new(schema, nothing)));
         };
-        let asked = RowsAsk { node, text, schema: Arc::clone(&schema), limit: self.limit };
+        let wire = Arc::clone(&self.wire);
+        let asked = RowsAsk { node, text, wire, schema: Arc::clone(&schema), limit: self.limit };
         let rows = futures::stream::once(async move { asked.ask(running).await })
             .try_flatten()
             .map_err(|error: EngineError| error.into());
@@ -268,6 +273,9 @@ type Rows = futures::stream::BoxStream<'static, Result<RecordBatch, EngineError>
 struct RowsAsk {
     node: usize,
     text: String,
+    /// What the node sends.
+    wire: SchemaRef,
+    /// What the scan yields.
     schema: SchemaRef,
     limit: Option<usize>,
 }
@@ -284,6 +292,7 @@ impl RowsAsk {
         match node.channel.ask(request).await {
             Ok(reply) => {
                 check_header(&organisation, &hash, 1, &reply)?;
+                check_columns(&organisation, &self.wire, &reply)?;
                 running.coverage.answered(&reply.header);
                 let most = self.limit.unwrap_or(usize::MAX);
                 let mut rows = 0;
@@ -311,6 +320,22 @@ impl RowsAsk {
             }
         }
     }
+}
+
+/// Compares what a node is about to send with what it was asked, before any row is read.
+fn check_columns(
+    organisation: &str,
+    wire: &SchemaRef,
+    reply: &BundleReply,
+) -> Result<(), EngineError> {
+    let types = |schema: &SchemaRef| -> Vec<DataType> {
+        schema.fields().iter().map(|field| field.data_type().clone()).collect()
+    };
+    let same = reply.schemas.iter().all(|schema| types(schema) == types(wire));
+    if same && reply.header.fragments.iter().all(|said| said.k.is_none()) {
+        return Ok(());
+    }
+    Err(bad_rows(organisation, "its columns have other types"))
 }
 
 fn bad_rows(organisation: &str, what: &str) -> EngineError {

@@ -99,15 +99,21 @@ impl Parts {
             return None;
         }
         match field.data_type() {
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Binary | DataType::LargeBinary => {
-                self.skip(2)?;
+            DataType::Utf8 | DataType::Binary => self.whole(4).and_then(|()| self.whole(1))?,
+            DataType::LargeUtf8 | DataType::LargeBinary => {
+                self.whole(8).and_then(|()| self.whole(1))?;
             }
             DataType::Utf8View | DataType::BinaryView => {
                 let data = usize::try_from(self.views.next()?).ok()?;
-                self.skip(data.checked_add(1)?)?;
+                self.whole(16)?;
+                (0..data).try_for_each(|_| self.whole(1))?;
             }
-            DataType::List(values) | DataType::LargeList(values) | DataType::Map(values, _) => {
-                self.skip(1)?;
+            DataType::List(values) | DataType::Map(values, _) => {
+                self.whole(4)?;
+                self.column(values)?;
+            }
+            DataType::LargeList(values) => {
+                self.whole(8)?;
                 self.column(values)?;
             }
             DataType::FixedSizeList(values, _) => {
@@ -118,13 +124,14 @@ impl Parts {
                     self.column(field)?;
                 }
             }
-            _ => self.skip(1)?,
+            other => self.whole(other.primitive_width().unwrap_or(1))?,
         }
         Some(length)
     }
 
-    fn skip(&mut self, buffers: usize) -> Option<()> {
-        (0..buffers).try_for_each(|_| self.buffers.next().map(|_| ()))
+    /// Takes one buffer, which holds whole elements of `width` bytes.
+    fn whole(&mut self, width: usize) -> Option<()> {
+        self.buffers.next().filter(|bytes| bytes.is_multiple_of(width)).map(|_| ())
     }
 }
 
