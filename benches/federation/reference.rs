@@ -9,6 +9,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
 
+use datafusion::common::config::{ParquetOptions, TableParquetOptions};
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::ListingOptions;
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -110,9 +111,8 @@ async fn context(data: &Path, contracts: &Path) -> Result<SessionContext, Failur
     let context = SessionContext::new_with_config(config);
     for table in &TABLES {
         let contract = contracts.get(table.name).ok_or("a table without its contract")?;
-        let mut options = datafusion::common::config::TableParquetOptions::default();
-        options.global = parquet.clone();
-        options.global.skip_metadata = true;
+        let global = ParquetOptions { skip_metadata: true, ..parquet.clone() };
+        let options = TableParquetOptions { global, ..Default::default() };
         let format = ParquetFormat::default().with_options(options);
         let folder = data.join(table.name);
         let listing = ListingOptions::new(Arc::new(format));

@@ -31,6 +31,7 @@ use rand_chacha::ChaCha8Rng;
 use self::answer::Answer;
 use super::{Lowering, NotABlock, ScanTarget, emit};
 use crate::error::EngineError;
+use crate::limits::text::TextLimits;
 use crate::parse::{parse_query, resolve};
 
 /// Reads, proves and runs statements over the test tables.
