@@ -128,7 +128,7 @@ async fn end(world: World) {
 }
 
 /// A change to a description.
-type Claim = fn(&mut serde_json::Value);
+type Change = fn(&mut serde_json::Value);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn answers_of_another_form_are_refused() {
@@ -592,7 +592,7 @@ async fn odd_tables_are_left_out() {
     in_time(async {
         panics::watch();
         logs::capture();
-        let claims: [(&str, Claim, NodeOutcome); 3] = [
+        let claims: [(&str, Change, NodeOutcome); 3] = [
             (
                 "another contract",
                 |d| {
