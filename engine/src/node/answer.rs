@@ -1,8 +1,8 @@
 //! [`Node`]: one organisation's tables behind its own policy.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::catalog::{
     CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider,
@@ -35,6 +35,8 @@ const CATALOG: &str = "node";
 const SCHEMA: &str = "tables";
 /// Fewest bytes of data files that a fragment is run in several partitions for.
 const DIVIDED_BYTES_MIN: u64 = 1 << 20;
+/// How many judged fragments are remembered.
+const JUDGED_MAX: usize = 128;
 
 /// A gated answer with what the node says of it: the only thing a node service can send.
 pub struct ReleasedBundle {
@@ -55,6 +57,9 @@ pub struct Node {
     /// The same with one partition, for fragments over little data.
     small_state: Arc<SessionState>,
     executor: Arc<dyn FragmentExecutor>,
+    /// Fragments judged before, by their text. Tables and policy are those the node started with, so
+    /// a judgement holds as long as it runs.
+    judged: Mutex<HashMap<String, Arc<Judged>>>,
     ledger: Ledger,
     limits: Limits,
     memory: Memory,
@@ -70,9 +75,12 @@ struct Served {
     bytes: u64,
 }
 
+/// A fragment that may be run, and how.
+#[derive(Debug)]
 struct Judged {
     block: Block,
     admission: Admission,
+    /// Optimised.
     plan: LogicalPlan,
 }
 
@@ -130,6 +138,7 @@ impl Node {
             executor: Arc::new(EmbeddedExecutor {
                 planning_timeout_ms: config.limits.planning_timeout_ms,
             }),
+            judged: Mutex::default(),
             ledger: Ledger::new(config.ledger.as_ref().map(|l| l.file.as_path())),
             limits: config.limits,
             memory: Memory::new(&config.limits),
@@ -159,32 +168,27 @@ impl Node {
         client: &str,
         request: BundleRequest,
     ) -> Result<ReleasedBundle, EngineError> {
-        let node = Arc::clone(self);
-        let (request, judged) = plan(self.limits.planning_timeout_ms, async move {
-            let judged = node.judge(&request).await?;
-            Ok((request, judged))
-        })
-        .await?;
+        let judged = self.judge(&request).await?;
         let release = self.releases.fetch_add(1, Ordering::Relaxed);
         let header = self.header(&request, &judged, format!("{}-{release}", self.started));
         let memory = self.memory.statement();
         let held = account(&memory);
         let mut executed = Vec::with_capacity(judged.len());
-        let mut blocks = Vec::with_capacity(judged.len());
-        for Judged { block, admission, plan } in judged {
-            let state = self.state_for(&block);
-            let answer = self.execute(&admission, plan, state, &memory, &held).await?;
-            executed.push((admission, answer));
-            blocks.push(block);
+        for one in &judged {
+            let answer = self.execute(one, &memory, &held).await?;
+            executed.push((one.admission.clone(), answer));
         }
         let fragments = gate(executed)?;
         self.check_released(fragments.get())?;
-        let records = self.records(&header, client, &request, &blocks, fragments.get());
+        let records = self.records(&header, client, &request, &judged, fragments.get());
         self.ledger.append(&records).await?;
         Ok(ReleasedBundle { header, fragments })
     }
 
-    async fn judge(&self, request: &BundleRequest) -> Result<Vec<Judged>, EngineError> {
+    async fn judge(
+        self: &Arc<Self>,
+        request: &BundleRequest,
+    ) -> Result<Vec<Arc<Judged>>, EngineError> {
         if request.version != BUNDLE_VERSION {
             return Err(EngineError::Invalid {
                 message: format!(
@@ -195,11 +199,33 @@ impl Node {
         }
         let mut judged = Vec::with_capacity(request.fragments.len());
         for text in &request.fragments {
-            judged.push(self.judge_fragment(text).await?);
+            judged.push(match self.judged_before(text) {
+                Some(known) => known,
+                None => self.judge_anew(text).await?,
+            });
         }
         let both: Vec<_> = judged.iter().map(|j| (&j.block, &j.admission)).collect();
         admit_bundle(&both, &|name| self.contract(name))?;
         Ok(judged)
+    }
+
+    fn judged_before(&self, text: &str) -> Option<Arc<Judged>> {
+        let judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
+        judged.get(text).map(Arc::clone)
+    }
+
+    async fn judge_anew(self: &Arc<Self>, text: &str) -> Result<Arc<Judged>, EngineError> {
+        let (node, own) = (Arc::clone(self), text.to_owned());
+        let fragment = plan(self.limits.planning_timeout_ms, async move {
+            node.judge_fragment(&own).await.map(Arc::new)
+        })
+        .await?;
+        let mut judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
+        if judged.len() >= JUDGED_MAX {
+            judged.clear();
+        }
+        judged.insert(text.to_owned(), Arc::clone(&fragment));
+        Ok(fragment)
     }
 
     async fn judge_fragment(&self, text: &str) -> Result<Judged, EngineError> {
@@ -229,6 +255,7 @@ impl Node {
         if matches!(admission, Admission::Protected { .. }) {
             check_casts(&plan, &self.state)?;
         }
+        let plan = self.state.optimize(&plan).map_err(EngineError::from_execution)?;
         Ok(Judged { block, admission, plan })
     }
 
@@ -250,15 +277,14 @@ impl Node {
 
     async fn execute(
         &self,
-        admission: &Admission,
-        plan: LogicalPlan,
-        state: Arc<SessionState>,
+        judged: &Judged,
         memory: &Arc<dyn MemoryPool>,
         held: &MemoryReservation,
     ) -> Result<Executed<SendableRecordBatchStream>, EngineError> {
+        let (plan, state) = (judged.plan.clone(), self.state_for(&judged.block));
         let stream = self.executor.execute(plan, state, Arc::clone(memory)).await?;
         let stream = in_wire_types(stream);
-        match admission {
+        match &judged.admission {
             Admission::Open => {
                 Ok(Executed::Stream(counted(stream, AnswerCount::new(&self.limits))))
             }
@@ -292,7 +318,7 @@ impl Node {
     fn header(
         &self,
         request: &BundleRequest,
-        judged: &[Judged],
+        judged: &[Arc<Judged>],
         release_id: String,
     ) -> ReplyHeader {
         let fragments = judged
@@ -330,12 +356,12 @@ impl Node {
         header: &ReplyHeader,
         client: &str,
         request: &BundleRequest,
-        blocks: &[Block],
+        judged: &[Arc<Judged>],
         fragments: &[ReleasedFragment<SendableRecordBatchStream>],
     ) -> Vec<LedgerRecord> {
         let at = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
         let mut records = vec![];
-        for (block, fragment) in blocks.iter().zip(fragments) {
+        for (Judged { block, .. }, fragment) in judged.iter().map(AsRef::as_ref).zip(fragments) {
             let ReleasedFragment::Cells(table) = fragment else { continue };
             let versions: Vec<u32> = block
                 .from

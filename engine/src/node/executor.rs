@@ -13,7 +13,7 @@ use crate::work::planning;
 use crate::work::run;
 use crate::work::steps::short_steps;
 
-/// Runs a resolved, judged plan over the organisation's own tables.
+/// Runs a judged, optimised plan over the organisation's own tables.
 #[async_trait]
 pub trait FragmentExecutor: Send + Sync + std::fmt::Debug {
     /// Starts the plan, with working memory from `memory`. Dropping the stream stops the work.
@@ -45,7 +45,7 @@ impl FragmentExecutor for EmbeddedExecutor {
     ) -> Result<SendableRecordBatchStream, EngineError> {
         let context = task_context(&state, &memory).map_err(EngineError::from_execution)?;
         let physical = planning::plan(self.planning_timeout_ms, async move {
-            let physical = state.create_physical_plan(&plan).await;
+            let physical = state.query_planner().create_physical_plan(&plan, state.as_ref()).await;
             physical.and_then(short_steps).map_err(EngineError::from_execution)
         })
         .await?;
