@@ -175,7 +175,7 @@ async fn a_drifted_table_is_left_out_with_a_notice() {
 
 /// A long text of every number, digested: minutes of work, in many small steps.
 pub(crate) const SLOW: &str =
-    "SELECT count(*) FROM number WHERE md5(repeat(CAST(n AS VARCHAR), 300)) LIKE 'zz%'";
+    "SELECT count(*) FROM number WHERE md5(repeat(CAST(n AS VARCHAR), 1000)) LIKE 'zz%'";
 pub(crate) const SLOW_ROWS: usize = 600_000;
 
 pub(crate) fn numbers(organisation: &str, count: usize) -> Spec {

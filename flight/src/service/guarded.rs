@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use arrow_flight::FlightData;
 use futures::stream::BoxStream;
-use futures::{FutureExt, Stream, StreamExt, ready};
+use futures::task::AtomicWaker;
+use futures::{Stream, StreamExt, ready};
 use hedgerow_engine::{EngineError, sqlstate};
-use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tonic::Status;
@@ -90,12 +91,24 @@ pub(super) type Closing = Box<dyn FnOnce() -> Result<Option<FlightData>, Status>
 /// A client that stops reading polls no more, so the guard has a task of its own: what halts the
 /// work drops it there and then, read or not.
 pub(super) struct Guarded {
-    work: SharedWork,
-    halted: Option<oneshot::Receiver<Status>>,
+    shared: Arc<Shared>,
     watch: JoinHandle<()>,
 }
 
-type SharedWork = Arc<Mutex<Option<Work>>>;
+/// What the stream and its watch share.
+struct Shared {
+    state: Mutex<State>,
+    /// Who waits for the next message.
+    reader: AtomicWaker,
+}
+
+/// One of three, changed under one lock: an answer that was halted must never look whole.
+enum State {
+    Running(Box<Work>),
+    /// Halted, and the reader has not been told yet.
+    Halted(Box<Status>),
+    Ended,
+}
 
 struct Work {
     messages: BoxStream<'static, Result<FlightData, Status>>,
@@ -113,23 +126,39 @@ impl Guarded {
         place: OwnedSemaphorePermit,
     ) -> Self {
         let messages = messages.fuse().boxed();
-        let work = Arc::new(Mutex::new(Some(Work { messages, closing, line, _place: place })));
-        let (tell, halted) = oneshot::channel();
-        let watched = Arc::clone(&work);
+        let work = Box::new(Work { messages, closing, line, _place: place });
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State::Running(work)),
+            reader: AtomicWaker::new(),
+        });
+        let watched = Arc::clone(&shared);
         let watch = tokio::spawn(async move {
             let status = halt.reason().await;
-            if let Some(work) = lock(&watched).take() {
-                work.end(&from_status(&status).sqlstate);
-                // Nobody listens where the client has gone.
-                let _ = tell.send(status);
-            }
+            watched.halt(status);
         });
-        Self { work, halted: Some(halted), watch }
+        Self { shared, watch }
     }
 }
 
-fn lock(work: &SharedWork) -> MutexGuard<'_, Option<Work>> {
-    work.lock().unwrap_or_else(PoisonError::into_inner)
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Drops the work, unless it has ended, and leaves word for the reader.
+    fn halt(&self, status: Status) {
+        let outcome = from_status(&status).sqlstate;
+        let mut state = self.lock();
+        if !matches!(*state, State::Running(_)) {
+            return;
+        }
+        let before = std::mem::replace(&mut *state, State::Halted(Box::new(status)));
+        drop(state);
+        if let State::Running(work) = before {
+            work.end(&outcome);
+        }
+        self.reader.wake();
+    }
 }
 
 impl Work {
@@ -149,27 +178,22 @@ impl Work {
 impl Stream for Guarded {
     type Item = Result<FlightData, Status>;
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = &mut *self;
-        if let Some(halted) = &mut this.halted
-            && let Poll::Ready(told) = halted.poll_unpin(cx)
-        {
-            this.halted = None;
-            if let Ok(status) = told {
-                return Poll::Ready(Some(Err(status)));
-            }
-        }
-        let mut shared = lock(&this.work);
-        let Some(work) = shared.as_mut() else { return Poll::Ready(None) };
-        let item = ready!(work.poll(cx));
-        let ended = match &item {
-            Some(Ok(_)) => None,
-            Some(Err(status)) => Some(from_status(status).sqlstate),
-            None => Some("ok".to_owned()),
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.shared.reader.register(cx.waker());
+        let mut state = self.shared.lock();
+        let State::Running(work) = &mut *state else {
+            return Poll::Ready(match std::mem::replace(&mut *state, State::Ended) {
+                State::Halted(status) => Some(Err(*status)),
+                State::Running(_) | State::Ended => None,
+            });
         };
-        if let Some(outcome) = ended
-            && let Some(work) = shared.take()
-        {
+        let item = ready!(work.poll(cx));
+        let outcome = match &item {
+            Some(Ok(_)) => return Poll::Ready(item),
+            Some(Err(status)) => from_status(status).sqlstate,
+            None => "ok".to_owned(),
+        };
+        if let State::Running(work) = std::mem::replace(&mut *state, State::Ended) {
             work.end(&outcome);
         }
         Poll::Ready(item)
@@ -179,6 +203,41 @@ impl Stream for Guarded {
 impl Drop for Guarded {
     fn drop(&mut self) {
         self.watch.abort();
-        lock(&self.work).take();
+        *self.shared.lock() = State::Ended;
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "test")]
+mod tests {
+    use futures::stream;
+    use tokio::sync::Semaphore;
+
+    use super::super::log::Role;
+    use super::*;
+    use crate::metrics::Metrics;
+
+    /// The deadline may fall between any two messages.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn what_is_halted_never_looks_whole() {
+        for round in 0..200 {
+            let (_cancel, cancelled) = watch::channel(0);
+            let (_stop, stopping) = watch::channel(false);
+            let left = Duration::from_micros(500 + 10 * round);
+            let halt = Halt::new(left, left, Some(cancelled), stopping);
+            let messages = stream::repeat_with(|| Ok(FlightData::default())).boxed();
+            let place = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
+            let line = Line::new(&Arc::new(Metrics::new()), Role::Node, "east", "analyst");
+            let mut answer = Guarded::new(messages, None, halt, line, place);
+            let ended = loop {
+                match answer.next().await {
+                    Some(Ok(_)) => {}
+                    other => break other,
+                }
+            };
+            let status = ended.unwrap().unwrap_err();
+            assert_eq!(from_status(&status).sqlstate, sqlstate::CANCELLED);
+            assert!(answer.next().await.is_none());
+        }
     }
 }
