@@ -253,7 +253,7 @@ async fn spoilt_parquet_breaks_nothing() {
         let (world, mut client) = start(spec).await;
         let path = world.home("here").join("visit.parquet");
         let time = time_of(&path);
-        let rounds = if std::env::var_os("HEDGEROW_LONG").is_some() { 2_000 } else { 90 };
+        let rounds = if std::env::var_os("HEDGEROW_LONG").is_some() { 300 } else { 90 };
         let mut failed = 0;
         for seed in 0..rounds {
             let mut dice = Dice::new(seed);
@@ -295,7 +295,7 @@ enum Csv {
 async fn spoilt_parquet_lets_a_node_start() {
     in_time(async {
         let good = parquet();
-        let count = if std::env::var_os("HEDGEROW_LONG").is_some() { 400 } else { 60 };
+        let count = if std::env::var_os("HEDGEROW_LONG").is_some() { 150 } else { 60 };
         let mut spec = Spec::default().contract(VISIT).organisation(visits("good", good.clone()));
         for seed in 0..count {
             let mut dice = Dice::new(100 + seed);

@@ -8,7 +8,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::parquet::arrow::ARROW_SCHEMA_META_KEY;
 use datafusion::parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use datafusion::parquet::errors::ParquetError;
-use datafusion::parquet::file::metadata::ParquetMetaDataReader;
+use datafusion::parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
 use super::{DataFile, SourceProblem};
 use crate::config::SourceFormat;
@@ -33,6 +33,7 @@ fn parquet(opened: &File, relative: &str) -> Result<SchemaRef, SourceProblem> {
 
 fn parquet_schema(opened: &File) -> Result<SchemaRef, ParquetError> {
     let metadata = ParquetMetaDataReader::new().parse_and_finish(opened)?;
+    check_places(&metadata, opened.metadata()?.len())?;
     let stored = metadata.file_metadata().key_value_metadata().into_iter().flatten();
     let stored = stored.filter(|pair| pair.key == ARROW_SCHEMA_META_KEY);
     for schema in stored.filter_map(|pair| pair.value.as_deref()) {
@@ -40,6 +41,19 @@ fn parquet_schema(opened: &File) -> Result<SchemaRef, ParquetError> {
     }
     let arrow = ArrowReaderMetadata::try_new(Arc::new(metadata), ArrowReaderOptions::new())?;
     Ok(Arc::clone(arrow.schema()))
+}
+
+/// Refuses columns that are said to lie outside the file: the reader asserts that they do not.
+fn check_places(metadata: &ParquetMetaData, length: u64) -> Result<(), ParquetError> {
+    for column in metadata.row_groups().iter().flat_map(|group| group.columns()) {
+        let start = column.dictionary_page_offset().unwrap_or_else(|| column.data_page_offset());
+        let end = u64::try_from(start).ok().zip(u64::try_from(column.compressed_size()).ok());
+        let end = end.and_then(|(start, size)| start.checked_add(size));
+        if column.data_page_offset() < 0 || end.is_none_or(|end| end > length) {
+            return Err(ParquetError::General("a column lies outside the file".to_owned()));
+        }
+    }
+    Ok(())
 }
 
 fn csv(
