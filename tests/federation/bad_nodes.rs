@@ -161,35 +161,33 @@ async fn answers_of_another_form_are_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn spoilt_answers_break_nothing() {
-    in_time(async {
-        let (world, fake) = world().await;
-        let mut client = world.client().await;
-        let rounds = if std::env::var_os("HEDGEROW_LONG").is_some() { 1_500 } else { 60 };
-        for seed in 0..rounds {
-            fake.on_get(move |mut messages| {
-                let mut dice = Dice::new(seed);
-                let message = &mut messages[dice.draw(2)];
-                match dice.draw(3) {
-                    0 => message.data_header = dice.spoil(&message.data_header).into(),
-                    1 => message.data_body = dice.spoil(&message.data_body).into(),
-                    _ => message.app_metadata = dice.spoil(&message.app_metadata).into(),
-                }
-                send(messages)
-            });
-            for sql in [CELLS, ROWS] {
-                if let Err(error) = client.try_ask(sql).await.map(|_| ()) {
-                    holds_no_value(&format!("{error:?}"));
-                    let known = ["XX000", "22000", "53400"].contains(&error.sqlstate.as_str());
-                    assert!(known, "seed {seed}: {error:?}");
-                }
+    let (world, fake) = world().await;
+    let mut client = world.client().await;
+    let rounds = if std::env::var_os("HEDGEROW_LONG").is_some() { 500 } else { 60 };
+    for seed in 0..rounds {
+        fake.on_get(move |mut messages| {
+            let mut dice = Dice::new(seed);
+            let message = &mut messages[dice.draw(2)];
+            match dice.draw(3) {
+                0 => message.data_header = dice.spoil(&message.data_header).into(),
+                1 => message.data_body = dice.spoil(&message.data_body).into(),
+                _ => message.app_metadata = dice.spoil(&message.app_metadata).into(),
             }
-            panics::assert_none();
+            send(messages)
+        });
+        for sql in [CELLS, ROWS] {
+            if let Err(error) = in_time(client.try_ask(sql)).await.map(|_| ()) {
+                holds_no_value(&format!("{error:?}"));
+                // A spoilt number may be one that is too large to add.
+                let known = ["XX000", "22000", "22003", "53400"];
+                assert!(known.contains(&error.sqlstate.as_str()), "seed {seed}: {error:?}");
+            }
         }
-        fake.be_honest();
-        check_well(&mut client).await;
-        end(world).await;
-    })
-    .await;
+        panics::assert_none();
+    }
+    fake.be_honest();
+    in_time(check_well(&mut client)).await;
+    end(world).await;
 }
 
 /// Rows doubled, so that each group comes twice.
