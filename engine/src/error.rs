@@ -208,6 +208,11 @@ impl EngineError {
         Self::Internal { what, source: Some(source.into()) }
     }
 
+    /// An answer of the node of `organisation` that is not what was asked; `what` holds no values.
+    pub fn bad_answer(organisation: &str, what: impl Into<String>) -> Self {
+        Self::BadAnswer { organisation: organisation.to_owned(), what: what.into() }
+    }
+
     /// The SQLSTATE a client sees.
     pub fn sqlstate(&self) -> &str {
         match self {

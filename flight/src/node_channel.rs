@@ -73,8 +73,7 @@ impl FlightNodeChannel {
     }
 
     fn bad_answer(&self, what: &str) -> WireError {
-        let organisation = self.organisation.to_string();
-        let error = EngineError::BadAnswer { organisation, what: what.to_owned() };
+        let error = EngineError::bad_answer(&self.organisation, what);
         WireError { organisation: Some(self.organisation.to_string()), ..error.external() }
     }
 }
@@ -149,7 +148,7 @@ fn unexplained(code: Code, organisation: &str) -> WireError {
         ),
         _ => {
             let what = format!("gRPC status `{code:?}` without an error of its own");
-            EngineError::BadAnswer { organisation: organisation.to_owned(), what }.external()
+            EngineError::bad_answer(organisation, what).external()
         }
     }
 }

@@ -15,6 +15,7 @@ use datafusion::parquet::file::properties::WriterProperties;
 use hedgerow_engine::{NodeOutcome, WireError};
 
 use crate::answers::{Value, values};
+use crate::contracts::WARD;
 use crate::dice::Dice;
 use crate::logs;
 use crate::panics;
@@ -32,20 +33,6 @@ roles = ["identifier"]
 name = "clinic"
 type = "utf8"
 roles = ["dimension"]
-"#;
-
-const WARD: &str = r#"
-name = "ward"
-version = 1
-protection = "open"
-[[columns]]
-name = "ward"
-type = "utf8"
-roles = ["open"]
-[[columns]]
-name = "beds"
-type = "int64"
-roles = ["open"]
 "#;
 
 /// Values of the data, which no error and no log may hold.

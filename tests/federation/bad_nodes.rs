@@ -15,6 +15,7 @@ use hedgerow_flight::to_status;
 use tonic::{Code, Status};
 
 use crate::answers::values;
+use crate::contracts::WARD;
 use crate::dice::Dice;
 use crate::fake::{Answering, Describing, End, Fake, Line, Reply};
 use crate::logs;
@@ -39,20 +40,6 @@ name = "units"
 type = "int64"
 roles = ["measure"]
 continuous = true
-"#;
-
-const WARD: &str = r#"
-name = "ward"
-version = 1
-protection = "open"
-[[columns]]
-name = "ward"
-type = "utf8"
-roles = ["open"]
-[[columns]]
-name = "beds"
-type = "int64"
-roles = ["open"]
 "#;
 
 /// What must not be in an error: values of the data, and words of whoever runs the node.

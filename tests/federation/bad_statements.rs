@@ -6,23 +6,10 @@ use std::time::{Duration, Instant};
 use hedgerow_engine::WireError;
 
 use crate::answers::{Value, values};
+use crate::contracts::WARD;
 use crate::logs;
 use crate::panics;
 use crate::world::{Client, Data, Organisation, Spec, World, in_time};
-
-const WARD: &str = r#"
-name = "ward"
-version = 1
-protection = "open"
-[[columns]]
-name = "ward"
-type = "utf8"
-roles = ["open"]
-[[columns]]
-name = "beds"
-type = "int64"
-roles = ["open"]
-"#;
 
 /// Values of the data, which no error may hold.
 const SECRETS: [&str; 2] = ["wombat annexe", "8529637410"];

@@ -7,22 +7,9 @@ use hedgerow_engine::NodeOutcome;
 use hedgerow_flight::SqlClient;
 
 use crate::answers::{Value, values};
+use crate::contracts::WARD;
 use crate::logs;
 use crate::world::{Data, Organisation, PASSWORD, Spec, World, credentials, in_time};
-
-const WARD: &str = r#"
-name = "ward"
-version = 1
-protection = "open"
-[[columns]]
-name = "ward"
-type = "utf8"
-roles = ["open"]
-[[columns]]
-name = "beds"
-type = "int64"
-roles = ["open"]
-"#;
 
 const NUMBER: &str = r#"
 name = "number"

@@ -38,6 +38,7 @@ mod bad_bytes;
 mod bad_files;
 mod bad_nodes;
 mod bad_statements;
+mod contracts;
 mod dice;
 mod fake;
 mod faults;

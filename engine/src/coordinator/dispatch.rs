@@ -14,7 +14,7 @@ use super::federation::{FAN_OUT_MAX, Federation, KnownNode, Standing, for_organi
 use super::place::Placement;
 use super::running::Running;
 use crate::block::emit;
-use crate::channel::{BUNDLE_VERSION, BundleReply, BundleRequest};
+use crate::channel::{BUNDLE_VERSION, BundleReply, BundleRequest, FragmentHeader};
 use crate::coverage::{NodeCoverage, NodeOutcome};
 use crate::error::EngineError;
 
@@ -242,20 +242,12 @@ async fn collect(
     running: &Running,
     reply: BundleReply,
 ) -> Result<NodeAnswer, EngineError> {
-    let bad = |what: &str| EngineError::BadAnswer {
-        organisation: organisation.to_owned(),
-        what: what.to_owned(),
-    };
-    check_header(organisation, hash, numbers.len(), &reply)?;
-    let BundleReply { header, schemas, mut batches } = reply;
-    let mut answer: NodeAnswer = vec![];
-    for ((number, schema), said) in numbers.iter().zip(&schemas).zip(&header.fragments) {
-        let ask = asks.get(*number).ok_or_else(|| bad("it answers an unknown fragment"))?;
-        if !same_types(&ask.wire_schema(), schema) || said.k.is_some() != ask.protected {
-            return Err(bad("its columns have other types"));
-        }
-        answer.push((*number, said.k, vec![]));
-    }
+    let bad = |what: &str| EngineError::bad_answer(organisation, what);
+    let asked: Vec<&FragmentAsk> = numbers.iter().filter_map(|n| asks.get(*n)).collect();
+    check_reply(organisation, hash, &asked, &reply)?;
+    let BundleReply { header, mut batches, .. } = reply;
+    let answered = numbers.iter().zip(&header.fragments);
+    let mut answer: NodeAnswer = answered.map(|(number, said)| (*number, said.k, vec![])).collect();
     while let Some((index, batch)) = batches.try_next().await? {
         let (number, _, parts) =
             answer.get_mut(index).ok_or_else(|| bad("it answers an unknown fragment"))?;
@@ -277,25 +269,31 @@ async fn collect(
     Ok(answer)
 }
 
-/// Checks that a reply is one to the bundle that was sent, by the node that was asked.
-pub(crate) fn check_header(
+/// Checks that a reply is one to the bundle that was sent, by the node that was asked, before any
+/// row of it is read.
+pub(crate) fn check_reply(
     organisation: &str,
     hash: &str,
-    fragments: usize,
+    asked: &[&FragmentAsk],
     reply: &BundleReply,
 ) -> Result<(), EngineError> {
     let header = &reply.header;
+    let fits = |((ask, schema), said): ((&&FragmentAsk, &SchemaRef), &FragmentHeader)| {
+        same_types(&ask.wire_schema(), schema) && said.k.is_some() == ask.protected
+    };
     let wrong = if header.organisation != organisation {
         "it signs as another organisation"
     } else if header.bundle_hash != hash
-        || header.fragments.len() != fragments
-        || reply.schemas.len() != fragments
+        || header.fragments.len() != asked.len()
+        || reply.schemas.len() != asked.len()
     {
         "it answers another bundle"
+    } else if !asked.iter().zip(&reply.schemas).zip(&header.fragments).all(fits) {
+        "its columns have other types"
     } else {
         return Ok(());
     };
-    Err(EngineError::BadAnswer { organisation: organisation.to_owned(), what: wrong.to_owned() })
+    Err(EngineError::bad_answer(organisation, wrong))
 }
 
 /// A group comes once, and without keys there is one group. A second one could stand for the part of

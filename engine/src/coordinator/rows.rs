@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
-use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::Session;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, ToDFSchema, internal_err};
@@ -24,12 +24,11 @@ use futures::stream::{StreamExt, TryStreamExt};
 use hedgerow_catalog::shared_schema;
 use hedgerow_policies::{Block, Expr, Join, Literal, Output, Relation, TableContract};
 
-use super::dispatch::{FragmentAsk, check_header, request, stands, text_for};
+use super::dispatch::{FragmentAsk, check_reply, request, stands, text_for};
 use super::federation::Federation;
 use super::place::Placement;
 use super::running::Running;
 use crate::block::{Names, NotABlock, canonical};
-use crate::channel::BundleReply;
 use crate::coverage::{NodeCoverage, NodeOutcome};
 use crate::error::EngineError;
 
@@ -168,7 +167,6 @@ impl TableProvider for FederatedTable {
             if self.contract.reference { Placement::AnyNode } else { Placement::EachNode };
         let ask = FragmentAsk { block, placement, protected: false, keys: 0, schema: output };
         let parts = participants(&running, &ask)?;
-        let wire = ask.wire_schema();
         running.coverage.opened(parts.len());
         let properties = PlanProperties::new(
             EquivalenceProperties::new(Arc::clone(&schema)),
@@ -176,7 +174,13 @@ impl TableProvider for FederatedTable {
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
-        Ok(Arc::new(RowsExec { parts, wire, schema, limit, properties: Arc::new(properties) }))
+        Ok(Arc::new(RowsExec {
+            parts,
+            ask: Arc::new(ask),
+            schema,
+            limit,
+            properties: Arc::new(properties),
+        }))
     }
 }
 
@@ -203,8 +207,7 @@ fn participants(running: &Running, ask: &FragmentAsk) -> Result<Vec<(usize, Stri
 struct RowsExec {
     /// Node number and the text it is asked.
     parts: Vec<(usize, String)>,
-    /// What a node sends.
-    wire: SchemaRef,
+    ask: Arc<FragmentAsk>,
     schema: SchemaRef,
     /// Most rows that one node was asked for.
     limit: Option<usize>,
@@ -258,9 +261,9 @@ impl ExecutionPlan for RowsExec {
             let nothing = futures::stream::empty();
             return Ok(Box::pin(RecordBatchStreamAdapter::new(schema, nothing)));
         };
-        let wire = Arc::clone(&self.wire);
-        let asked = RowsAsk { node, text, wire, schema: Arc::clone(&schema), limit: self.limit };
-        let rows = futures::stream::once(async move { asked.ask(running).await })
+        let ask = Arc::clone(&self.ask);
+        let asked = RowsAsk { node, text, ask, schema: Arc::clone(&schema), limit: self.limit };
+        let rows = futures::stream::once(async move { asked.rows(running).await })
             .try_flatten()
             .map_err(|error: EngineError| error.into());
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
@@ -273,15 +276,14 @@ type Rows = futures::stream::BoxStream<'static, Result<RecordBatch, EngineError>
 struct RowsAsk {
     node: usize,
     text: String,
-    /// What the node sends.
-    wire: SchemaRef,
+    ask: Arc<FragmentAsk>,
     /// What the scan yields.
     schema: SchemaRef,
     limit: Option<usize>,
 }
 
 impl RowsAsk {
-    async fn ask(self, running: Arc<Running>) -> Result<Rows, EngineError> {
+    async fn rows(self, running: Arc<Running>) -> Result<Rows, EngineError> {
         let guard = Closing(Arc::clone(&running));
         let Some(node) = running.federation.nodes.get(self.node) else {
             return Err(EngineError::Internal { what: "an unknown node", source: None });
@@ -291,8 +293,7 @@ impl RowsAsk {
         let hash = request.hash();
         match node.channel.ask(request).await {
             Ok(reply) => {
-                check_header(&organisation, &hash, 1, &reply)?;
-                check_columns(&organisation, &self.wire, &reply)?;
+                check_reply(&organisation, &hash, &[&self.ask], &reply)?;
                 running.coverage.answered(&reply.header);
                 let most = self.limit.unwrap_or(usize::MAX);
                 let mut rows = 0;
@@ -301,7 +302,7 @@ impl RowsAsk {
                     let (_, batch) = batch?;
                     rows += batch.num_rows();
                     if rows > most {
-                        return Err(bad_rows(
+                        return Err(EngineError::bad_answer(
                             &organisation,
                             "it sends more rows than it was asked",
                         ));
@@ -320,26 +321,6 @@ impl RowsAsk {
             }
         }
     }
-}
-
-/// Compares what a node is about to send with what it was asked, before any row is read.
-fn check_columns(
-    organisation: &str,
-    wire: &SchemaRef,
-    reply: &BundleReply,
-) -> Result<(), EngineError> {
-    let types = |schema: &SchemaRef| -> Vec<DataType> {
-        schema.fields().iter().map(|field| field.data_type().clone()).collect()
-    };
-    let same = reply.schemas.iter().all(|schema| types(schema) == types(wire));
-    if same && reply.header.fragments.iter().all(|said| said.k.is_none()) {
-        return Ok(());
-    }
-    Err(bad_rows(organisation, "its columns have other types"))
-}
-
-fn bad_rows(organisation: &str, what: &str) -> EngineError {
-    EngineError::BadAnswer { organisation: organisation.to_owned(), what: what.to_owned() }
 }
 
 /// Marks one row stream as ended when it is dropped.
@@ -363,5 +344,7 @@ fn renamed(
         .and_then(|columns| {
             RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options).ok()
         })
-        .ok_or_else(|| bad_rows(organisation, "its rows do not have the contract's columns"))
+        .ok_or_else(|| {
+            EngineError::bad_answer(organisation, "its rows do not have the contract's columns")
+        })
 }

@@ -37,9 +37,7 @@ use crate::limits::answer::AnswerCount;
 use crate::limits::memory::{Memory, account, task_context};
 use crate::limits::text::TextLimits;
 use crate::parse::{nearest, parse_statement, resolve_within, statement_kind};
-use crate::work::planning;
-use crate::work::run;
-use crate::work::steps::short_steps;
+use crate::work::{physical, planning, run};
 
 /// Plans statements across a federation and merges what its nodes release.
 #[derive(Debug)]
@@ -283,12 +281,8 @@ impl Coordinator {
         }
         state.config_mut().set_extension(Arc::clone(&running));
         let context = task_context(&state, &running.memory).map_err(EngineError::from_execution)?;
-        let planned = Arc::clone(query);
-        let physical = planning::plan(self.limits.planning_timeout_ms, async move {
-            let physical = state.query_planner().create_physical_plan(&planned.plan, &state).await;
-            physical.and_then(short_steps).map_err(EngineError::from_execution)
-        })
-        .await?;
+        let timeout_ms = self.limits.planning_timeout_ms;
+        let physical = physical(query.plan.clone(), Arc::new(state), timeout_ms).await?;
         let rows = run(physical, context)?;
         let schema = query.edge.schema();
         let query = Arc::clone(query);

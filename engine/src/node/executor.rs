@@ -9,9 +9,7 @@ use datafusion::logical_expr::LogicalPlan;
 
 use crate::error::EngineError;
 use crate::limits::memory::task_context;
-use crate::work::planning;
-use crate::work::run;
-use crate::work::steps::short_steps;
+use crate::work::{physical, run};
 
 /// Runs a judged, optimised plan over the organisation's own tables.
 #[async_trait]
@@ -44,11 +42,7 @@ impl FragmentExecutor for EmbeddedExecutor {
         memory: Arc<dyn MemoryPool>,
     ) -> Result<SendableRecordBatchStream, EngineError> {
         let context = task_context(&state, &memory).map_err(EngineError::from_execution)?;
-        let physical = planning::plan(self.planning_timeout_ms, async move {
-            let physical = state.query_planner().create_physical_plan(&plan, state.as_ref()).await;
-            physical.and_then(short_steps).map_err(EngineError::from_execution)
-        })
-        .await?;
+        let physical = physical(plan, state, self.planning_timeout_ms).await?;
         run(physical, context)
     }
 }

@@ -13,7 +13,8 @@ pub(crate) mod steps;
 
 use std::sync::{Arc, OnceLock};
 
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::stream::RecordBatchReceiverStreamBuilder;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
@@ -39,6 +40,22 @@ pub(crate) fn workers() -> Result<&'static Handle, EngineError> {
     });
     let failed = |_| EngineError::Internal { what: "starting the worker threads", source: None };
     runtime.as_ref().map(Runtime::handle).map_err(failed)
+}
+
+/// Plans `plan`, which is optimised, into operators whose steps are short.
+///
+/// # Errors
+/// As planning; [`EngineError::Planning`] when the deadline passes.
+pub(crate) async fn physical(
+    plan: LogicalPlan,
+    state: Arc<SessionState>,
+    timeout_ms: u64,
+) -> Result<Arc<dyn ExecutionPlan>, EngineError> {
+    planning::plan(timeout_ms, async move {
+        let physical = state.query_planner().create_physical_plan(&plan, state.as_ref()).await;
+        physical.and_then(steps::short_steps).map_err(EngineError::from_execution)
+    })
+    .await
 }
 
 /// Runs a plan on the worker threads, a little ahead of whoever takes its rows. Dropping the stream

@@ -144,7 +144,7 @@ impl Reader {
     }
 
     fn bad(&self, what: &str) -> EngineError {
-        EngineError::BadAnswer { organisation: self.organisation.clone(), what: what.to_owned() }
+        EngineError::bad_answer(&self.organisation, what)
     }
 
     fn wire(&self, error: &EngineError) -> WireError {
