@@ -69,7 +69,7 @@ fn spec() -> Spec {
         .contract(WARD)
         .organisation(organisation("south"))
         .organisation(organisation("fake"))
-        .limits("statement_timeout_ms = 2000\nanswer_rows_max = 100000")
+        .limits("statement_timeout_ms = 4000\nanswer_rows_max = 100000")
 }
 
 async fn world() -> (World, Fake) {
