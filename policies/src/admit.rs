@@ -6,7 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::block::{AggregateFunction, Block, Expr, Join, Literal, Measure, Output, UnaryTest};
+use crate::block::{
+    AggregateFunction, Block, Expr, Join, Literal, Measure, Output, Relation, UnaryTest,
+};
 use crate::contract::{Role, Scope, TableContract};
 use crate::expression::{Places, Use};
 use crate::gate::GatedColumns;
@@ -58,22 +60,98 @@ pub fn admit(
     contract: &dyn Fn(&str) -> Option<Arc<TableContract>>,
     policy: &Policy,
 ) -> Result<Admission, Refusal> {
-    let mut contracts = Vec::with_capacity(block.from.len());
-    for relation in &block.from {
-        contracts.push(contract(&relation.table).ok_or_else(|| {
-            Refusal::new(
-                Rule::S10Closed,
-                format!("table `{}` has no contract here", relation.table),
-                "ask for a table listed in `system.tables`",
-            )
-        })?);
+    if let Some(name) = block.tables().find(|name| contract(name).is_none()) {
+        return Err(Refusal::new(
+            Rule::S10Closed,
+            format!("table `{name}` has no contract here"),
+            "ask for a table listed in `system.tables`",
+        ));
     }
-    let question = Question { block, contracts: &contracts };
-    question.check_visible()?;
-    if !contracts.iter().any(|c| c.is_protected()) {
+    for part in block.blocks() {
+        check_visible(part, contract)?;
+    }
+    let is_protected = |name: &str| contract(name).is_none_or(|table| table.is_protected());
+    if !block.tables().any(is_protected) {
         return Ok(Admission::Open);
     }
-    question.admit_protected(policy)
+    if let Output::Rows { .. } = block.output {
+        let name = block.tables().find(|name| is_protected(name));
+        return Err(rows_of_protected(name.unwrap_or_default()));
+    }
+    let contracts = flat_contracts(block, contract)?;
+    Question { block, contracts: &contracts }.admit_protected(policy)
+}
+
+fn rows_of_protected(table: &str) -> Refusal {
+    Refusal::new(
+        Rule::S1Shape,
+        format!("rows of protected table `{table}` do not leave their organisation"),
+        "ask for an aggregate, such as `SELECT dimension, count(*) … GROUP BY dimension`",
+    )
+}
+
+/// S10: every column named must be in its contract with a role.
+fn check_visible(
+    block: &Block,
+    contract: &dyn Fn(&str) -> Option<Arc<TableContract>>,
+) -> Result<(), Refusal> {
+    let contracts: Vec<_> =
+        block.from.iter().map(|relation| relation.table_name().and_then(contract)).collect();
+    let mut hidden = None;
+    for expr in block.expressions() {
+        expr.walk(&mut |e| {
+            if let Expr::Column { relation, name } = e
+                && !is_visible(block, &contracts, *relation, name)
+            {
+                hidden.get_or_insert_with(|| name.clone());
+            }
+        });
+    }
+    match hidden {
+        None => Ok(()),
+        Some(name) => Err(Refusal::new(
+            Rule::S10Closed,
+            format!("column `{name}` has no role and is not visible across the federation"),
+            "ask for a column listed in `system.columns`",
+        )),
+    }
+}
+
+/// Columns of a derived relation were judged in its own block.
+fn is_visible(
+    block: &Block,
+    contracts: &[Option<Arc<TableContract>>],
+    relation: usize,
+    name: &str,
+) -> bool {
+    match contracts.get(relation) {
+        Some(Some(contract)) => {
+            contract.column(name).is_some_and(|column| !column.roles.is_empty())
+        }
+        _ => block.from.get(relation).is_some_and(|relation| relation.block().is_some()),
+    }
+}
+
+/// The contracts of a protected block's relations, by position. What is derived, and joins that ask
+/// whether something exists, are not judged over protected tables yet.
+fn flat_contracts(
+    block: &Block,
+    contract: &dyn Fn(&str) -> Option<Arc<TableContract>>,
+) -> Result<Vec<Arc<TableContract>>, Refusal> {
+    let one = |relation: &Relation| {
+        let plain = match relation.join {
+            Join::First | Join::Inner | Join::Left(_) => relation.table_name().and_then(contract),
+            Join::Semi(_) | Join::Anti(_) | Join::NotIn(_) => None,
+        };
+        plain.ok_or_else(|| {
+            Refusal::new(
+                Rule::S6Inner,
+                "a subquery stands below an aggregate over a protected table",
+                "join the tables directly, and ask for one aggregate",
+            )
+        })
+    };
+    block.from.iter().map(one).collect()
 }
 
 /// Judges the blocks of one bundle together: at most one protected question per family of people.
@@ -90,9 +168,7 @@ pub fn admit_bundle(
             continue;
         }
         let own: BTreeSet<&str> = block
-            .from
-            .iter()
-            .map(|relation| relation.table.as_str())
+            .tables()
             .filter(|table| contract(table).is_none_or(|c| c.is_protected()))
             .collect();
         for table in own {
@@ -118,38 +194,9 @@ impl Question<'_> {
         Places { contracts: self.contracts }
     }
 
-    /// S10: every column named must be in its contract with a role.
-    fn check_visible(&self) -> Result<(), Refusal> {
-        let mut hidden = None;
-        for expr in self.block.expressions() {
-            expr.walk(&mut |e| {
-                if let Expr::Column { relation, name } = e
-                    && !self.places().is_visible(*relation, name)
-                {
-                    hidden.get_or_insert_with(|| name.clone());
-                }
-            });
-        }
-        match hidden {
-            None => Ok(()),
-            Some(name) => Err(Refusal::new(
-                Rule::S10Closed,
-                format!("column `{name}` has no role and is not visible across the federation"),
-                "ask for a column listed in `system.columns`",
-            )),
-        }
-    }
-
     fn admit_protected(&self, policy: &Policy) -> Result<Admission, Refusal> {
         let Output::Groups { keys, measures } = &self.block.output else {
-            return Err(Refusal::new(
-                Rule::S1Shape,
-                format!(
-                    "rows of protected table `{}` do not leave their organisation",
-                    self.protected_name()
-                ),
-                "ask for an aggregate, such as `SELECT dimension, count(*) … GROUP BY dimension`",
-            ));
+            return Err(rows_of_protected(self.protected_name()));
         };
         self.check_joins()?;
         self.check_conditions()?;
@@ -170,7 +217,7 @@ impl Question<'_> {
                 condition = Some(own);
             }
         }
-        let k = policy.k_for(self.block.from.iter().map(|r| r.table.as_str()));
+        let k = policy.k_for(self.block.tables());
         self.append_gate_columns(keys, measures, k)
     }
 
@@ -199,7 +246,7 @@ impl Question<'_> {
                 Rule::S5Join,
                 format!(
                     "protected table `{}` stands on the optional side of an outer join",
-                    relation.table
+                    relation.name()
                 ),
                 "name the protected table first, or use an inner join",
             ));
@@ -225,7 +272,7 @@ impl Question<'_> {
         if let Some(relation) = waiting.first().and_then(|&r| self.block.from.get(r)) {
             return Err(Refusal::new(
                 Rule::S5Join,
-                format!("protected table `{}` is not joined on the person column", relation.table),
+                format!("protected table `{}` is not joined on the person column", relation.name()),
                 "join protected tables with an equality of their person columns, \
                  such as `a.person_number = b.person_number`",
             ));
@@ -262,8 +309,8 @@ impl Question<'_> {
     /// Conjuncts that decide how `relation` is joined.
     fn conjuncts_of(&self, relation: usize) -> Box<dyn Iterator<Item = &Expr> + '_> {
         match self.block.from.get(relation).map(|r| &r.join) {
-            Some(Join::Left(on)) => Box::new(on.iter()),
-            _ => Box::new(self.block.filter.iter()),
+            Some(Join::First | Join::Inner) | None => Box::new(self.block.filter.iter()),
+            Some(join) => Box::new(join.on().iter()),
         }
     }
 
@@ -287,7 +334,7 @@ impl Question<'_> {
                 break;
             }
         }
-        let name = waiting.first().and_then(|&r| self.block.from.get(r)).map_or("", |r| &r.table);
+        let name = waiting.first().and_then(|&r| self.block.from.get(r)).map_or("", Relation::name);
         Err(Refusal::new(
             Rule::S5FanOut,
             format!(
@@ -328,10 +375,7 @@ impl Question<'_> {
     // ------------------------------------------------------- conditions, measures
 
     fn check_conditions(&self) -> Result<(), Refusal> {
-        let on = self.block.from.iter().flat_map(|relation| match &relation.join {
-            Join::Left(on) => on.as_slice(),
-            Join::First | Join::Inner => &[],
-        });
+        let on = self.block.from.iter().flat_map(|relation| relation.join.expressions());
         for conjunct in self.block.filter.iter().chain(on) {
             if !self.equates_identifiers(conjunct) {
                 self.places().check(conjunct, Use::Condition)?;

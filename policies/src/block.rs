@@ -23,15 +23,27 @@ pub struct Block {
     pub output: Output,
 }
 
-/// One occurrence of a contract table.
+/// One thing that rows come from: a contract table, or another block.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Relation {
-    /// Contract name.
-    pub table: String,
-    /// The one organisation it was named in (`northmoor.admitted_care`), if any.
-    pub only: Option<String>,
+    /// Where its rows come from.
+    pub source: Source,
     /// How it joins what stands before it.
     pub join: Join,
+}
+
+/// Where the rows of a relation come from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// A contract table.
+    Table {
+        /// Contract name.
+        name: String,
+        /// The one organisation it was named in (`northmoor.admitted_care`), if any.
+        only: Option<String>,
+    },
+    /// Another block; its output columns are named `c0…`, or `k0…` and `m0…`.
+    Derived(Box<Block>),
 }
 
 /// How a relation joins those before it.
@@ -43,6 +55,85 @@ pub enum Join {
     Inner,
     /// Left outer, with the conjuncts of its ON clause.
     Left(Vec<Expr>),
+    /// Rows before it that have a match (EXISTS, IN); it gives no columns.
+    Semi(Vec<Expr>),
+    /// Rows before it that have no match (NOT EXISTS); it gives no columns.
+    Anti(Vec<Expr>),
+    /// `value NOT IN (relation)`, with SQL's NULLs; the relation is derived, of one column. Stands
+    /// after all relations of other kinds.
+    NotIn(Expr),
+}
+
+impl Relation {
+    /// A contract table.
+    pub fn table(name: impl Into<String>, join: Join) -> Self {
+        Self { source: Source::Table { name: name.into(), only: None }, join }
+    }
+
+    /// Another block.
+    pub fn derived(block: Block, join: Join) -> Self {
+        Self { source: Source::Derived(Box::new(block)), join }
+    }
+
+    /// The contract's name, if it is a table.
+    pub fn table_name(&self) -> Option<&str> {
+        match &self.source {
+            Source::Table { name, .. } => Some(name),
+            Source::Derived(_) => None,
+        }
+    }
+
+    /// The one organisation a table was named in.
+    pub fn only(&self) -> Option<&str> {
+        match &self.source {
+            Source::Table { only, .. } => only.as_deref(),
+            Source::Derived(_) => None,
+        }
+    }
+
+    /// The block it is derived from, if it is.
+    pub fn block(&self) -> Option<&Block> {
+        match &self.source {
+            Source::Table { .. } => None,
+            Source::Derived(block) => Some(block),
+        }
+    }
+
+    /// The words it is named by in a message.
+    pub fn name(&self) -> &str {
+        self.table_name().unwrap_or("a derived table")
+    }
+}
+
+impl Join {
+    /// The conjuncts of its ON clause; none where its conditions stand in the filter.
+    pub fn on(&self) -> &[Expr] {
+        match self {
+            Self::Left(on) | Self::Semi(on) | Self::Anti(on) => on,
+            Self::First | Self::Inner | Self::NotIn(_) => &[],
+        }
+    }
+
+    /// Its own expressions.
+    pub fn expressions(&self) -> &[Expr] {
+        match self {
+            Self::NotIn(value) => std::slice::from_ref(value),
+            other => other.on(),
+        }
+    }
+
+    /// The same join over other expressions.
+    #[must_use]
+    pub fn map(self, change: &dyn Fn(Expr) -> Expr) -> Self {
+        let many = |l: Vec<Expr>| l.into_iter().map(|e| e.map(change)).collect::<Vec<_>>();
+        match self {
+            Self::Left(on) => Self::Left(many(on)),
+            Self::Semi(on) => Self::Semi(many(on)),
+            Self::Anti(on) => Self::Anti(many(on)),
+            Self::NotIn(value) => Self::NotIn(value.map(change)),
+            same @ (Self::First | Self::Inner) => same,
+        }
+    }
 }
 
 /// What a block yields.
@@ -52,6 +143,8 @@ pub enum Output {
     Rows {
         /// One expression per output column.
         columns: Vec<Expr>,
+        /// In which order, by output columns; only with a limit.
+        order: Vec<OrderKey>,
         /// At most so many rows.
         limit: Option<u64>,
     },
@@ -62,6 +155,17 @@ pub enum Output {
         /// Measures; each gives one cell per group.
         measures: Vec<Measure>,
     },
+}
+
+/// One key of an ORDER BY over output columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct OrderKey {
+    /// Position of the output column.
+    pub column: usize,
+    /// `DESC`.
+    pub descending: bool,
+    /// `NULLS FIRST`.
+    pub nulls_first: bool,
 }
 
 /// An aggregate call.
@@ -192,6 +296,14 @@ pub enum Expr {
     },
     /// A typed constant.
     Literal(Literal),
+    /// The value of a subquery that is known before the block is asked; a literal by the time a node
+    /// sees it.
+    Parameter {
+        /// Number in the statement.
+        index: usize,
+        /// Its type.
+        data_type: TypeName,
+    },
     /// Flat conjunction of two or more.
     And(Vec<Expr>),
     /// Flat disjunction of two or more.
@@ -421,7 +533,10 @@ impl Expr {
     /// The direct operands, in order.
     pub fn children(&self) -> Vec<&Expr> {
         match self {
-            Self::Column { .. } | Self::Organisation { .. } | Self::Literal(_) => vec![],
+            Self::Column { .. }
+            | Self::Organisation { .. }
+            | Self::Literal(_)
+            | Self::Parameter { .. } => vec![],
             Self::And(list) | Self::Or(list) => list.iter().collect(),
             Self::Not(operand)
             | Self::Negative(operand)
@@ -449,7 +564,10 @@ impl Expr {
         let one = |e: Box<Expr>| Box::new(e.map(change));
         let many = |l: Vec<Expr>| l.into_iter().map(|e| e.map(change)).collect::<Vec<_>>();
         let rebuilt = match self {
-            leaf @ (Self::Column { .. } | Self::Organisation { .. } | Self::Literal(_)) => leaf,
+            leaf @ (Self::Column { .. }
+            | Self::Organisation { .. }
+            | Self::Literal(_)
+            | Self::Parameter { .. }) => leaf,
             Self::And(list) => Self::And(many(list)),
             Self::Or(list) => Self::Or(many(list)),
             Self::Not(operand) => Self::Not(one(operand)),
@@ -526,12 +644,10 @@ impl Expr {
 }
 
 impl Block {
-    /// Every expression of the block with its place, for whoever must look at all of them.
+    /// Every expression of the block itself with its place, for whoever must look at all of them.
+    /// Those of derived relations are not among them.
     pub fn expressions(&self) -> Vec<&Expr> {
-        let joins = self.from.iter().flat_map(|relation| match &relation.join {
-            Join::First | Join::Inner => [].iter(),
-            Join::Left(on) => on.iter(),
-        });
+        let joins = self.from.iter().flat_map(|relation| relation.join.expressions());
         let output: Vec<&Expr> = match &self.output {
             Output::Rows { columns, .. } => columns.iter().collect(),
             Output::Groups { keys, measures } => keys
@@ -542,22 +658,42 @@ impl Block {
         joins.chain(&self.filter).chain(output).collect()
     }
 
-    /// Rebuilds the block with `change` applied to every expression node, children first.
+    /// This block and every block it is derived from.
+    pub fn blocks(&self) -> Vec<&Block> {
+        let below = self.from.iter().filter_map(Relation::block);
+        std::iter::once(self).chain(below.flat_map(Block::blocks)).collect()
+    }
+
+    /// Every relation that is a table, those of derived relations among them.
+    pub fn table_relations(&self) -> impl Iterator<Item = &Relation> {
+        let all = self.blocks().into_iter().flat_map(|block| &block.from);
+        all.filter(|relation| relation.table_name().is_some())
+    }
+
+    /// The names of all tables it reads, in order, each as often as it occurs.
+    pub fn tables(&self) -> impl Iterator<Item = &str> {
+        self.table_relations().filter_map(Relation::table_name)
+    }
+
+    /// Rebuilds the block with `change` applied to every expression node, children first, and to
+    /// those of derived relations.
     #[must_use]
     pub fn map(self, change: &dyn Fn(Expr) -> Expr) -> Block {
         let many = |l: Vec<Expr>| l.into_iter().map(|e| e.map(change)).collect::<Vec<_>>();
         let from = self.from.into_iter().map(|relation| Relation {
-            join: match relation.join {
-                Join::Left(on) => Join::Left(many(on)),
-                other @ (Join::First | Join::Inner) => other,
+            source: match relation.source {
+                Source::Derived(block) => Source::Derived(Box::new(block.map(change))),
+                table @ Source::Table { .. } => table,
             },
-            ..relation
+            join: relation.join.map(change),
         });
         Block {
             from: from.collect(),
             filter: many(self.filter),
             output: match self.output {
-                Output::Rows { columns, limit } => Output::Rows { columns: many(columns), limit },
+                Output::Rows { columns, order, limit } => {
+                    Output::Rows { columns: many(columns), order, limit }
+                }
                 Output::Groups { keys, measures } => Output::Groups {
                     keys: many(keys),
                     measures: measures
@@ -571,5 +707,19 @@ impl Block {
                 },
             },
         }
+    }
+
+    /// Rebuilds the block with `change` applied to every block it is derived from, innermost first,
+    /// and then to itself.
+    #[must_use]
+    pub fn map_blocks(mut self, change: &dyn Fn(Block) -> Block) -> Block {
+        for relation in &mut self.from {
+            if let Source::Derived(block) = &mut relation.source {
+                let empty = Output::Rows { columns: vec![], order: vec![], limit: None };
+                let hole = Block { from: vec![], filter: vec![], output: empty };
+                **block = std::mem::replace(block.as_mut(), hole).map_blocks(change);
+            }
+        }
+        change(self)
     }
 }

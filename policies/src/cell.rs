@@ -90,7 +90,7 @@ pub fn cell_id(
     keys.sort();
     let mut hasher = Sha256::new();
     for (relation, version) in block.from.iter().zip(versions) {
-        hasher.update(format!("{}@{version} {:?}\n", relation.table, relation.join));
+        hasher.update(format!("{}@{version} {:?}\n", relation.name(), relation.join));
     }
     for conjunct in &block.filter {
         hasher.update(format!("{conjunct:?}\n"));

@@ -67,13 +67,6 @@ enum ColumnKind {
 }
 
 impl Places<'_> {
-    pub(crate) fn is_visible(&self, relation: usize, name: &str) -> bool {
-        self.contracts
-            .get(relation)
-            .and_then(|contract| contract.column(name))
-            .is_some_and(|column| !column.roles.is_empty())
-    }
-
     fn kind(&self, relation: usize, name: &str) -> (ColumnKind, bool) {
         let Some(contract) = self.contracts.get(relation) else {
             return (ColumnKind::Identifier, false);
@@ -263,6 +256,7 @@ fn check_node(expr: &Expr) -> Result<(), Refusal> {
         Expr::Column { .. }
         | Expr::Organisation { .. }
         | Expr::Literal(_)
+        | Expr::Parameter { .. }
         | Expr::And(_)
         | Expr::Or(_)
         | Expr::Not(_)

@@ -22,8 +22,8 @@ mod refusal;
 
 pub use admit::{Admission, CellBounds, CellRule, admit, admit_bundle, cell_bounds};
 pub use block::{
-    AggregateFunction, BinaryOperator, Block, ColumnPlace, Expr, Join, Literal, Measure, Output,
-    Relation, TypeName, UnaryTest,
+    AggregateFunction, BinaryOperator, Block, ColumnPlace, Expr, Join, Literal, Measure, OrderKey,
+    Output, Relation, Source, TypeName, UnaryTest,
 };
 pub use cell::{CellStatus, LedgerContext, LedgerRecord, cell_id, ledger_records};
 pub use contract::{

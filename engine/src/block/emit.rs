@@ -9,7 +9,8 @@ use std::fmt::Write;
 
 use datafusion::arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
 use hedgerow_policies::{
-    AggregateFunction, BinaryOperator, Block, Expr, Join, Literal, Measure, Output, UnaryTest,
+    AggregateFunction, BinaryOperator, Block, Expr, Join, Literal, Measure, Output, Source,
+    UnaryTest,
 };
 
 /// Emits a block. Output columns are named `c0…` for rows, `k0…` and `m0…` for groups.
@@ -40,12 +41,31 @@ pub fn emit(block: &Block) -> String {
             sql.push_str(" GROUP BY ");
             list(&mut sql, keys, |sql, _, column| never_bare(sql, column));
         }
-        Output::Rows { limit: Some(limit), .. } => {
+        Output::Rows { order, limit: Some(limit), .. } => {
+            if !order.is_empty() {
+                sql.push_str(" ORDER BY ");
+            }
+            list(&mut sql, order, |sql, _, key| {
+                let direction = if key.descending { "DESC" } else { "ASC" };
+                let nulls = if key.nulls_first { "FIRST" } else { "LAST" };
+                let _ = write!(sql, "\"c{}\" {direction} NULLS {nulls}", key.column);
+            });
             let _ = write!(sql, " LIMIT {limit}");
         }
         Output::Groups { .. } | Output::Rows { limit: None, .. } => {}
     }
     sql
+}
+
+/// The names of a block's output columns, as [`emit`] gives them.
+pub(crate) fn output_names(output: &Output) -> Vec<String> {
+    let named = |letter: char, count: usize| (0..count).map(move |n| format!("{letter}{n}"));
+    match output {
+        Output::Rows { columns, .. } => named('c', columns.len()).collect(),
+        Output::Groups { keys, measures } => {
+            named('k', keys.len()).chain(named('m', measures.len())).collect()
+        }
+    }
 }
 
 /// Emits one expression.
@@ -62,17 +82,50 @@ fn from_and_where(sql: &mut String, block: &Block) {
             Join::First => {}
             Join::Inner => sql.push_str(" CROSS JOIN "),
             Join::Left(_) => sql.push_str(" LEFT JOIN "),
+            Join::Semi(_) => sql.push_str(" LEFT SEMI JOIN "),
+            Join::Anti(_) => sql.push_str(" LEFT ANTI JOIN "),
+            Join::NotIn(_) => continue,
         }
-        identifier(sql, &relation.table);
+        source(sql, &relation.source);
         let _ = write!(sql, " AS \"r{index}\"");
-        if let Join::Left(on) = &relation.join {
+        if let Join::Left(on) | Join::Semi(on) | Join::Anti(on) = &relation.join {
             sql.push_str(" ON ");
             conjuncts(sql, on);
         }
     }
+    let excluded: Vec<(&Expr, &Source)> = block
+        .from
+        .iter()
+        .filter_map(|relation| match &relation.join {
+            Join::NotIn(value) => Some((value, &relation.source)),
+            _ => None,
+        })
+        .collect();
+    if block.filter.is_empty() && excluded.is_empty() {
+        return;
+    }
+    sql.push_str(" WHERE ");
     if !block.filter.is_empty() {
-        sql.push_str(" WHERE ");
         conjuncts(sql, &block.filter);
+    }
+    for (index, (value, from)) in excluded.into_iter().enumerate() {
+        if index > 0 || !block.filter.is_empty() {
+            sql.push_str(" AND ");
+        }
+        wrapped(sql, "(", value, " NOT IN ");
+        source(sql, from);
+        sql.push(')');
+    }
+}
+
+fn source(sql: &mut String, source: &Source) {
+    match source {
+        Source::Table { name, .. } => identifier(sql, name),
+        Source::Derived(block) => {
+            sql.push('(');
+            sql.push_str(&emit(block));
+            sql.push(')');
+        }
     }
 }
 
@@ -135,6 +188,10 @@ fn expr(sql: &mut String, one: &Expr) {
             let _ = write!(sql, "\"r{relation}\".\"organisation\"");
         }
         Expr::Literal(constant) => literal(sql, constant),
+        // Substituted by its value; this is a name that no table has.
+        Expr::Parameter { index, .. } => {
+            let _ = write!(sql, "\"parameter\".\"{index}\"");
+        }
         Expr::And(operands) => joined(sql, operands, " AND "),
         Expr::Or(operands) => joined(sql, operands, " OR "),
         Expr::Not(operand) => wrapped(sql, "(NOT ", operand, ")"),

@@ -8,12 +8,14 @@ use datafusion::logical_expr::expr::{Between, Case, InList, Like, ScalarFunction
 use datafusion::logical_expr::{Expr as DfExpr, ExprSchemable, Operator, Volatility};
 use hedgerow_policies::{BinaryOperator, Expr, Literal, TypeName, UnaryTest};
 
-use super::lower::{NotABlock, OPTIONAL_ORGANISATION};
+use super::lower::{NotABlock, OPTIONAL_ORGANISATION, OfSubquery, no_subquery};
 
 /// The columns an expression may name: a schema, and what each of its fields stands for.
 pub(crate) struct Names<'a> {
     pub(crate) schema: &'a DFSchema,
     pub(crate) columns: &'a [Expr],
+    /// What an uncorrelated scalar subquery stands for.
+    pub(crate) subquery: OfSubquery<'a>,
 }
 
 /// Stack that must be left before another level, and how much is added when it is not.
@@ -22,7 +24,12 @@ const STACK_GROWTH_BYTES: usize = 4 << 20;
 
 type Lowered = Result<Expr, NotABlock>;
 
-impl Names<'_> {
+impl<'a> Names<'a> {
+    /// Names of an expression without subqueries.
+    pub(crate) fn plain(schema: &'a DFSchema, columns: &'a [Expr]) -> Self {
+        Self { schema, columns, subquery: &no_subquery }
+    }
+
     /// Lowers one expression, however deep.
     pub(crate) fn lower(&self, expr: &DfExpr) -> Lowered {
         stacker::maybe_grow(STACK_LEFT_BYTES, STACK_GROWTH_BYTES, || self.lower_one(expr))
@@ -62,6 +69,9 @@ impl Names<'_> {
             DfExpr::Cast(cast) => self.cast(&cast.expr, cast.field.data_type(), false),
             DfExpr::TryCast(cast) => self.cast(&cast.expr, cast.field.data_type(), true),
             DfExpr::ScalarFunction(function) => self.function(function),
+            DfExpr::ScalarSubquery(subquery) if subquery.outer_ref_columns.is_empty() => {
+                (self.subquery)(subquery)
+            }
             DfExpr::Exists(_) | DfExpr::InSubquery(_) | DfExpr::ScalarSubquery(_) => {
                 Err(NotABlock::new("a subquery in an expression"))
             }

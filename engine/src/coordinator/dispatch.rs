@@ -8,7 +8,7 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::row::{RowConverter, SortField};
 use futures::FutureExt;
 use futures::stream::{self, StreamExt, TryStreamExt};
-use hedgerow_policies::{Block, released_schema};
+use hedgerow_policies::{Block, Relation, released_schema};
 
 use super::federation::{FAN_OUT_MAX, Federation, KnownNode, Standing, for_organisation};
 use super::place::Placement;
@@ -60,7 +60,7 @@ impl FragmentAsk {
     }
 
     fn tables(&self) -> BTreeSet<&str> {
-        self.block.from.iter().map(|relation| relation.table.as_str()).collect()
+        self.block.tables().collect()
     }
 }
 
@@ -70,7 +70,7 @@ pub(crate) fn text_for(
     block: &Block,
     organisation: &str,
 ) -> Option<String> {
-    if block.from.iter().filter_map(|r| r.only.as_deref()).any(|only| only != organisation) {
+    if block.table_relations().filter_map(Relation::only).any(|only| only != organisation) {
         return None;
     }
     let mut block = for_organisation(block, organisation);
@@ -95,18 +95,19 @@ struct NodeBundle<'a> {
 /// What one node released: fragment number, threshold, batches.
 type NodeAnswer = Vec<(usize, Option<u32>, Vec<RecordBatch>)>;
 
-/// Gathers all fragments of a running statement: one call per node.
+/// Gathers fragments of a running statement, given with their numbers: one call per node.
 pub(crate) async fn gather(
     running: &Running,
-    asks: &[FragmentAsk],
+    asks: &[(usize, FragmentAsk)],
 ) -> Result<Vec<Vec<RecordBatch>>, EngineError> {
     if asks.is_empty() {
         return Ok(vec![]);
     }
-    let bundles = bundles(running, asks)?;
+    let asks: Vec<&FragmentAsk> = asks.iter().map(|(_, ask)| ask).collect();
+    let bundles = bundles(running, &asks)?;
     // Boxed: the compiler cannot prove the unboxed future Send for every lifetime.
     let asked: Vec<_> =
-        bundles.into_iter().map(|bundle| ask_node(running, asks, bundle).boxed()).collect();
+        bundles.into_iter().map(|bundle| ask_node(running, &asks, bundle).boxed()).collect();
     let answers: Vec<Option<NodeAnswer>> =
         stream::iter(asked).buffered(FAN_OUT_MAX).try_collect().await?;
     let mut gathered: Vec<Vec<(Option<u32>, Vec<RecordBatch>)>> = vec![vec![]; asks.len()];
@@ -130,7 +131,7 @@ pub(crate) async fn gather(
 /// Decides which node is asked what, and notes those that are left out.
 fn bundles<'a>(
     running: &'a Running,
-    asks: &[FragmentAsk],
+    asks: &[&FragmentAsk],
 ) -> Result<Vec<NodeBundle<'a>>, EngineError> {
     let federation = &running.federation;
     let mut settled: BTreeSet<usize> = BTreeSet::new();
@@ -195,7 +196,7 @@ pub(crate) fn stands(
 
 async fn ask_node(
     running: &Running,
-    asks: &[FragmentAsk],
+    asks: &[&FragmentAsk],
     bundle: NodeBundle<'_>,
 ) -> Result<Option<NodeAnswer>, EngineError> {
     let organisation = bundle.node.organisation();
@@ -236,14 +237,14 @@ pub(crate) fn request(running: &Running, fragments: Vec<String>) -> BundleReques
 
 async fn collect(
     organisation: &str,
-    asks: &[FragmentAsk],
+    asks: &[&FragmentAsk],
     numbers: &[usize],
     hash: &str,
     running: &Running,
     reply: BundleReply,
 ) -> Result<NodeAnswer, EngineError> {
     let bad = |what: &str| EngineError::bad_answer(organisation, what);
-    let asked: Vec<&FragmentAsk> = numbers.iter().filter_map(|n| asks.get(*n)).collect();
+    let asked: Vec<&FragmentAsk> = numbers.iter().filter_map(|n| asks.get(*n).copied()).collect();
     check_reply(organisation, hash, &asked, &reply)?;
     let BundleReply { header, mut batches, .. } = reply;
     let answered = numbers.iter().zip(&header.fragments);
@@ -251,7 +252,7 @@ async fn collect(
     while let Some((index, batch)) = batches.try_next().await? {
         let (number, _, parts) =
             answer.get_mut(index).ok_or_else(|| bad("it answers an unknown fragment"))?;
-        let expected = asks.get(*number).map(FragmentAsk::wire_schema);
+        let expected = asks.get(*number).map(|ask| ask.wire_schema());
         let columns = batch.columns().to_vec();
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         let named = expected

@@ -4,26 +4,30 @@
 //! block goes down; what stands above it stays, over released values. What is not one block is
 //! computed from rows where all its tables are open, and refused otherwise.
 
-use std::sync::{Arc, Mutex};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use datafusion::arrow::datatypes::{Field, Schema};
-use datafusion::common::tree_node::Transformed;
+use datafusion::arrow::datatypes::{DataType, Field, Schema};
+use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::common::{DFSchemaRef, ToDFSchema};
 use datafusion::datasource::source_as_provider;
 use datafusion::error::{DataFusionError, Result as DfResult};
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::{Expr as DfExpr, Extension, LogicalPlan, TableScan};
-use hedgerow_policies::{Block, Expr, Join, Output};
+use datafusion::logical_expr::logical_plan::Subquery;
+use datafusion::logical_expr::{Expr as DfExpr, Extension, Limit, LogicalPlan, Sort, TableScan};
+use hedgerow_policies::{Block, Expr, Join, OrderKey, Output, Relation, Source, TypeName};
 
 use super::carry::{Cells, carry};
+use super::cut::{is_product, is_worth_cutting, rows_needed, scan_of, sink};
 use super::dispatch::FragmentAsk;
-use super::federation::{Federation, coerced, groups_are_whole};
+use super::federation::{Federation, coerced};
 use super::fragment::FederatedFragment;
 use super::merge::Merge;
-use super::place::{Misplaced, place};
+use super::place::{Misplaced, groups_are_whole, place};
 use super::rows::FederatedTable;
 use super::split::{Parts, contracts_of};
-use crate::block::{Lowering, NotABlock, ScanTarget, wire_type};
+use crate::block::{Lowering, NotABlock, ScanTarget, order, wire_type};
 use crate::error::EngineError;
 
 /// A federated statement.
@@ -34,6 +38,8 @@ pub(crate) struct Federated {
     pub(crate) cells: Cells,
     /// What nodes are asked.
     pub(crate) fragments: Vec<FragmentAsk>,
+    /// Scalar subqueries whose values fragments are asked with, by number.
+    pub(crate) parameters: BTreeMap<usize, LogicalPlan>,
 }
 
 /// Federates a resolved plan with its constants folded.
@@ -46,16 +52,34 @@ pub(crate) fn federate(
     state: &SessionState,
     plan: LogicalPlan,
 ) -> Result<Federated, EngineError> {
-    let federate = Federate { federation, state, fragments: Mutex::default() };
+    let federate = Federate {
+        federation,
+        state,
+        fragments: Mutex::default(),
+        parameters: Mutex::default(),
+        cuts: AtomicUsize::new(0),
+    };
     let (plan, cells) = federate.rewrite(plan, None)?;
-    let fragments = federate.fragments.into_inner().unwrap_or_else(|p| p.into_inner());
-    Ok(Federated { plan, cells, fragments })
+    let fragments = federate.fragments.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let parameters = federate.parameters.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let parameters = parameters.into_iter().filter_map(|(number, p)| Some((number, p.plan?)));
+    Ok(Federated { plan, cells, fragments, parameters: parameters.collect() })
 }
 
 struct Federate<'a> {
     federation: &'a Arc<Federation>,
     state: &'a SessionState,
     fragments: Mutex<Vec<FragmentAsk>>,
+    parameters: Mutex<BTreeMap<usize, Parameter>>,
+    /// Cuts made so far, for their names.
+    cuts: AtomicUsize,
+}
+
+/// A scalar subquery that a fragment may be asked with.
+struct Parameter {
+    subquery: Arc<LogicalPlan>,
+    /// Federated, once a fragment is asked with it.
+    plan: Option<LogicalPlan>,
 }
 
 /// What a scan of the coordinator's plan stands for.
@@ -64,15 +88,13 @@ fn federated_table(scan: &TableScan) -> Option<Arc<dyn datafusion::datasource::T
 }
 
 fn target(scan: &TableScan) -> Option<ScanTarget> {
-    let provider = federated_table(scan)?;
-    let table = provider.downcast_ref::<FederatedTable>()?;
-    Some(ScanTarget { table: table.contract.name.clone(), only: table.only.clone() })
+    federated_table(scan)?.downcast_ref::<FederatedTable>()?.target()
 }
 
 fn protected(scan: &TableScan) -> Option<String> {
     let provider = federated_table(scan)?;
-    let table = provider.downcast_ref::<FederatedTable>()?;
-    table.contract.is_protected().then(|| table.contract.name.clone())
+    let contract = provider.downcast_ref::<FederatedTable>()?.contract.as_ref()?;
+    contract.is_protected().then(|| contract.name.clone())
 }
 
 impl Federate<'_> {
@@ -83,6 +105,9 @@ impl Federate<'_> {
         plan: LogicalPlan,
         reason: Option<&NotABlock>,
     ) -> Result<(LogicalPlan, Cells), EngineError> {
+        if let Some(cut) = self.cut(&plan)? {
+            return Ok((cut, Cells::default()));
+        }
         match &plan {
             LogicalPlan::Aggregate(_) | LogicalPlan::Distinct(_) => match self.push(&plan) {
                 Ok(pushed) => Ok(pushed),
@@ -96,6 +121,13 @@ impl Federate<'_> {
             LogicalPlan::Join(_) => {
                 self.check_row_join(&plan)?;
                 self.descend(plan, reason)
+            }
+            LogicalPlan::Filter(filter) if reads_open_tables(&plan) => {
+                let sunk = sink(filter.clone()).map_err(EngineError::from_execution)?;
+                match sunk {
+                    LogicalPlan::Filter(_) => self.descend(sunk, reason),
+                    sunk => self.rewrite(sunk, reason),
+                }
             }
             _ => self.descend(plan, reason),
         }
@@ -147,11 +179,8 @@ impl Federate<'_> {
     fn check_row_join(&self, plan: &LogicalPlan) -> Result<(), EngineError> {
         let target = |scan: &TableScan| target(scan);
         let Ok(scope) = Lowering::new(&target).scope(plan) else { return Ok(()) };
-        let block = scope.into_block(Output::Rows { columns: vec![], limit: None });
-        let conditions = block.from.iter().flat_map(|relation| match &relation.join {
-            Join::Left(on) => on.as_slice(),
-            Join::First | Join::Inner => &[],
-        });
+        let block = scope.into_block(Output::Rows { columns: vec![], order: vec![], limit: None });
+        let conditions = block.from.iter().flat_map(|relation| relation.join.on());
         let local = block.filter.iter().chain(conditions).any(|condition| {
             condition.column_equality().is_some_and(|((a, x), (b, y))| {
                 self.is_local_identifier(&block, a, x) && self.is_local_identifier(&block, b, y)
@@ -165,10 +194,10 @@ impl Federate<'_> {
                 if matches!(left.as_ref(), hedgerow_policies::Expr::Organisation { .. })
                     && matches!(right.as_ref(), hedgerow_policies::Expr::Organisation { .. }))
         });
-        if organisations_equated || block.from.iter().any(|r| r.only.is_some()) {
+        if organisations_equated || block.table_relations().any(|r| r.only().is_some()) {
             return Ok(());
         }
-        let names: Vec<&str> = block.from.iter().map(|r| r.table.as_str()).collect();
+        let names: Vec<&str> = block.from.iter().map(Relation::name).collect();
         Err(EngineError::NotSplit {
             what: format!(
                 "joining rows of {} on an identifier that each organisation numbers on its own",
@@ -183,23 +212,136 @@ impl Federate<'_> {
         block
             .from
             .get(relation)
-            .and_then(|relation| self.federation.contracts.get(&relation.table))
+            .and_then(|relation| self.federation.contracts.get(relation.table_name()?))
             .filter(|contract| !contract.reference)
             .and_then(|contract| contract.column(name))
             .is_some_and(|c| c.has_role(Role::Identifier) && c.scope == Some(Scope::Organisation))
+    }
+
+    // ------------------------------------------------- cutting what each node makes whole
+
+    /// Cuts out a plan over open tables that each node can answer for itself.
+    fn cut(&self, plan: &LogicalPlan) -> Result<Option<LogicalPlan>, EngineError> {
+        match plan {
+            LogicalPlan::Limit(limit) => match limit.input.as_ref() {
+                LogicalPlan::Sort(sort) => self.cut_first(limit, sort),
+                _ => Ok(None),
+            },
+            _ if is_worth_cutting(plan) => self.cut_rows(plan, None),
+            _ => Ok(None),
+        }
+    }
+
+    /// The first rows in an order: those of each node, and of them the first.
+    fn cut_first(&self, limit: &Limit, sort: &Sort) -> Result<Option<LogicalPlan>, EngineError> {
+        let Some(most) = rows_needed(limit) else { return Ok(None) };
+        let Ok(order) = order(sort) else { return Ok(None) };
+        let Some(cut) = self.cut_rows(&sort.input, Some((order, most)))? else { return Ok(None) };
+        let sort = Sort { input: Arc::new(cut), ..sort.clone() };
+        let input = Arc::new(LogicalPlan::Sort(sort));
+        Ok(Some(LogicalPlan::Limit(Limit { input, ..limit.clone() })))
+    }
+
+    fn cut_rows(
+        &self,
+        plan: &LogicalPlan,
+        first: Option<(Vec<OrderKey>, u64)>,
+    ) -> Result<Option<LogicalPlan>, EngineError> {
+        if !reads_open_tables(plan) {
+            return Ok(None);
+        }
+        let target = |scan: &TableScan| target(scan);
+        let subquery = |subquery: &Subquery| self.parameter(subquery);
+        let lowering =
+            Lowering::new(&target).with_subqueries(&subquery).with_optional_organisations();
+        let Ok(mut block) = lowering.rows(plan) else { return Ok(None) };
+        if let (Output::Rows { order, limit, .. }, Some((keys, most))) = (&mut block.output, first)
+        {
+            *order = keys;
+            *limit = Some(most);
+        }
+        let Ok(placement) = place(&block, &self.federation.contracts) else { return Ok(None) };
+        if is_product(&block) {
+            return Ok(None);
+        }
+        let Ok(schema) = self.federation.prove(&block) else { return Ok(None) };
+        let Ok(coerced) = coerced(self.state, plan) else { return Ok(None) };
+        self.use_parameters(&block)?;
+        let types: Vec<DataType> =
+            coerced.schema().fields().iter().map(|f| f.data_type().clone()).collect();
+        let federation = Arc::clone(self.federation);
+        let table = FederatedTable::of_block(block, placement, plain_schema(&schema), federation);
+        let name = format!("rows_{}", self.cuts.fetch_add(1, Ordering::Relaxed));
+        let scan = scan_of(table, &name, plan.schema(), &types);
+        scan.map(Some).map_err(EngineError::from_execution)
+    }
+
+    // ------------------------------------------------------------------ scalar subqueries
+
+    /// The parameter that an uncorrelated scalar subquery becomes.
+    fn parameter(&self, subquery: &Subquery) -> Result<Expr, NotABlock> {
+        let not = || NotABlock::new("a subquery in an expression");
+        let mut reads_protected = false;
+        let visited = subquery.subquery.apply_with_subqueries(|node| {
+            if let LogicalPlan::TableScan(scan) = node {
+                reads_protected |= protected(scan).is_some();
+            }
+            Ok(TreeNodeRecursion::Continue)
+        });
+        if reads_protected || visited.is_err() {
+            return Err(not());
+        }
+        let coerced = coerced(self.state, &subquery.subquery).map_err(|_| not())?;
+        let [field] = coerced.schema().fields().as_ref() else { return Err(not()) };
+        let data_type = TypeName(wire_type(field.data_type()));
+        let mut parameters = self.parameters.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = parameters.iter().find(|(_, known)| known.subquery == subquery.subquery);
+        let index = match known {
+            Some((index, _)) => *index,
+            None => {
+                let index = parameters.len();
+                let subquery = Arc::clone(&subquery.subquery);
+                parameters.insert(index, Parameter { subquery, plan: None });
+                index
+            }
+        };
+        Ok(Expr::Parameter { index, data_type })
+    }
+
+    /// Federates the subqueries whose values a block is asked with.
+    fn use_parameters(&self, block: &Block) -> Result<(), EngineError> {
+        for index in parameters_of(block) {
+            let unused = {
+                let parameters = self.parameters.lock().unwrap_or_else(PoisonError::into_inner);
+                parameters.get(&index).filter(|p| p.plan.is_none()).map(|p| p.subquery.clone())
+            };
+            let Some(subquery) = unused else { continue };
+            let (plan, _) = self.rewrite(subquery.as_ref().clone(), None)?;
+            let mut parameters = self.parameters.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(parameter) = parameters.get_mut(&index) {
+                parameter.plan = Some(plan);
+            }
+        }
+        Ok(())
     }
 
     // -------------------------------------------------------------- pushing one aggregate
 
     fn push(&self, plan: &LogicalPlan) -> Result<(LogicalPlan, Cells), Misplaced> {
         let target = |scan: &TableScan| target(scan);
-        let block = Lowering::new(&target).groups(plan).map_err(Misplaced::FromRows)?;
-        let placement = place(&block, &self.federation.contracts)?;
+        let subquery = |subquery: &Subquery| self.parameter(subquery);
+        let lowering = Lowering::new(&target).with_subqueries(&subquery);
+        let block = lowering.groups(plan).map_err(Misplaced::FromRows)?;
         let tables = contracts_of(&block, &self.federation.contracts);
+        let protected = tables.iter().any(|table| table.is_protected());
+        if protected {
+            check_flat(&block)?;
+        }
+        let placement = place(&block, &self.federation.contracts)?;
         let Output::Groups { keys, measures } = &block.output else {
             return Err(Misplaced::FromRows(NotABlock::new("rows")));
         };
-        let whole = groups_are_whole(&block);
+        let whole = groups_are_whole(&block, &self.federation.contracts);
         let mut parts = Parts::default();
         let mut merged = vec![];
         if let LogicalPlan::Aggregate(aggregate) = plan {
@@ -213,7 +355,6 @@ impl Federate<'_> {
                 merged.push(one);
             }
         }
-        let protected = tables.iter().any(|table| table.is_protected());
         let (keys, mut places) = unique(keys);
         if plan.schema().fields().len() == keys.len() + measures.len() {
             // DataFusion itself lists a repeated key once.
@@ -224,6 +365,7 @@ impl Federate<'_> {
             ..block.clone()
         };
         let schema = self.federation.prove(&node_block).map_err(Misplaced::FromRows)?;
+        self.use_parameters(&node_block).map_err(Misplaced::Never)?;
         let ask = FragmentAsk {
             block: node_block,
             placement,
@@ -251,6 +393,50 @@ impl Federate<'_> {
             node: Arc::new(FederatedFragment { index, schema }),
         }))
     }
+}
+
+/// Over protected tables a block is flat: what is derived is asked on its own, and released.
+fn check_flat(block: &Block) -> Result<(), Misplaced> {
+    let not = |what: &str| Err(Misplaced::FromRows(NotABlock::new(what)));
+    for relation in &block.from {
+        match (&relation.source, &relation.join) {
+            (Source::Derived(_), _) => return not("an aggregate below an aggregate"),
+            (_, Join::Semi(_) | Join::Anti(_) | Join::NotIn(_)) => {
+                return not("EXISTS or IN below an aggregate");
+            }
+            _ => {}
+        }
+    }
+    match parameters_of(block).is_empty() {
+        true => Ok(()),
+        false => not("a subquery in an expression"),
+    }
+}
+
+/// The parameters a block is asked with, in derived relations too.
+pub(crate) fn parameters_of(block: &Block) -> BTreeSet<usize> {
+    let mut found = BTreeSet::new();
+    for expr in block.blocks().into_iter().flat_map(Block::expressions) {
+        expr.walk(&mut |part| {
+            if let Expr::Parameter { index, .. } = part {
+                found.insert(*index);
+            }
+        });
+    }
+    found
+}
+
+/// Tells whether a plan reads tables, and open ones only.
+fn reads_open_tables(plan: &LogicalPlan) -> bool {
+    let (mut any, mut open) = (false, true);
+    let visited = plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            any = true;
+            open &= target(scan).is_some() && protected(scan).is_none();
+        }
+        Ok(if open { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
+    });
+    any && open && visited.is_ok()
 }
 
 fn never(error: DataFusionError) -> Misplaced {

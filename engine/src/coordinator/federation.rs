@@ -14,9 +14,9 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::{LogicalPlan, TableScan};
 use futures::FutureExt;
 use hedgerow_catalog::{Contracts, NodeDescription, visible_schema};
-use hedgerow_policies::{Block, Expr, Literal, Output};
+use hedgerow_policies::{Block, Expr, Join, Literal, Source};
 
-use crate::block::{Lowering, NotABlock, ScanTarget, emit};
+use crate::block::{Lowering, NotABlock, ScanTarget, canonical, emit};
 use crate::channel::NodeChannel;
 use crate::dialect::{session_config, state_builder};
 use crate::error::{EngineError, WireError};
@@ -241,7 +241,7 @@ impl Federation {
         let target = |scan: &TableScan| {
             Some(ScanTarget { table: scan.table_name.table().to_owned(), only: None })
         };
-        let unnamed = without_organisation(&sample);
+        let unnamed = without_organisation(sample.clone());
         if Lowering::new(&target).fragment(&plan).as_ref() != Ok(&unnamed) {
             return Err(doubtful());
         }
@@ -284,38 +284,37 @@ pub(crate) fn coerced(
 /// How many proved texts are remembered.
 const PROVED_MAX: usize = 1_000;
 
-/// The block as one node is asked it: `organisation` is the node's own id, a constant.
+/// The block as one node is asked it: `organisation` is the node's own id, a constant. What is not
+/// known yet stands as a NULL of its type.
 pub(crate) fn for_organisation(block: &Block, organisation: &str) -> Block {
     let constant = Expr::Literal(Literal::utf8(organisation));
-    let mut block = block.clone().map(&|expr| match expr {
+    let block = block.clone().map(&|expr| match expr {
         Expr::Organisation { .. } => constant.clone(),
+        Expr::Parameter { data_type, .. } => Expr::Literal(Literal { data_type, text: None }),
         other => other,
     });
-    block.filter = crate::block::canonical(block.filter);
-    for relation in &mut block.from {
-        if let hedgerow_policies::Join::Left(on) = &mut relation.join {
-            *on = crate::block::canonical(std::mem::take(on));
-        }
-    }
-    without_organisation(&block)
+    without_organisation(block.map_blocks(&canonical_block))
 }
 
-/// The block without the organisations its tables were named in: a node has one schema.
-fn without_organisation(block: &Block) -> Block {
-    let mut block = block.clone();
+/// The block with its conjuncts in canonical order again.
+fn canonical_block(mut block: Block) -> Block {
+    block.filter = canonical(block.filter);
     for relation in &mut block.from {
-        relation.only = None;
+        if let Join::Left(on) | Join::Semi(on) | Join::Anti(on) = &mut relation.join {
+            *on = canonical(std::mem::take(on));
+        }
     }
     block
 }
 
-/// Tells whether each group of the block is whole at one node.
-pub(crate) fn groups_are_whole(block: &Block) -> bool {
-    match &block.output {
-        Output::Groups { keys, .. } => {
-            keys.iter().any(|key| matches!(key, Expr::Organisation { .. }))
-                || (!keys.is_empty() && block.from.iter().any(|r| r.only.is_some()))
+/// The block without the organisations its tables were named in: a node has one schema.
+fn without_organisation(block: Block) -> Block {
+    block.map_blocks(&|mut block| {
+        for relation in &mut block.from {
+            if let Source::Table { only, .. } = &mut relation.source {
+                *only = None;
+            }
         }
-        Output::Rows { .. } => true,
-    }
+        block
+    })
 }

@@ -168,14 +168,11 @@ impl ExecutionPlan for FragmentExec {
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
         let running = context.session_config().get_extension::<Running>();
-        let batches = running
-            .as_ref()
-            .and_then(|running| running.gathered.get())
-            .and_then(|gathered| gathered.get(self.index));
+        let batches = running.and_then(|running| running.gathered(self.index));
         match batches {
             Some(batches) => {
                 let schema = Arc::clone(self.properties.eq_properties.schema());
-                Ok(Box::pin(MemoryStream::try_new(batches.clone(), schema, None)?))
+                Ok(Box::pin(MemoryStream::try_new(batches, schema, None)?))
             }
             None => internal_err!("a fragment was read before it was gathered"),
         }

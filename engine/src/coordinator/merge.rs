@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::DataType;
-use datafusion::common::{Column, DFSchema, DFSchemaRef, TableReference};
+use datafusion::common::{Column, DFSchemaRef};
 use datafusion::error::{DataFusionError, Result as DfResult};
 use datafusion::functions_aggregate::expr_fn;
 use datafusion::logical_expr::{
-    Aggregate, Expr as DfExpr, LogicalPlan, Projection, cast, ident, lit, when,
+    Aggregate, Expr as DfExpr, LogicalPlan, Projection, ident, lit, when,
 };
 use hedgerow_policies::{CellBounds, Output, TableContract, cell_bounds};
 
 use super::carry::{Cells, PARTIAL, RELEASED, WITHHELD};
+use super::cut::named;
 use super::dispatch::{FragmentAsk, HIDDEN, HIDDEN_ALL, NODES};
 use super::split::{Merged, MergedBounds, column};
 
@@ -190,20 +191,6 @@ fn whole_companions(part: usize) -> DfResult<[DfExpr; 3]> {
 
 fn status_column(part: usize) -> DfExpr {
     ident(format!("m{part}_status"))
-}
-
-/// Casts where the type differs and gives the name of the column that is replaced.
-fn named(
-    expr: DfExpr,
-    data_type: &DataType,
-    schema: &DFSchema,
-    qualifier: Option<&TableReference>,
-    name: &str,
-) -> DfResult<DfExpr> {
-    use datafusion::logical_expr::ExprSchemable;
-    let own = expr.get_type(schema)?;
-    let expr = if own == *data_type { expr } else { cast(expr, data_type.clone()) };
-    Ok(expr.alias_qualified(qualifier.cloned(), name))
 }
 
 /// Aggregate expressions under names, each once.

@@ -3,15 +3,17 @@
 //! ```text
 //! session ──► service ── catalog    what tables there are, from contracts and nodes
 //!               │
-//!               ├─ exact_sum                            sums that do not wrap
-//!               ├─ federate ─ place ─ split ─ merge ─ carry   resolved plan -> bundle + merge plan
-//!               ├─ running ─ dispatch                   one bundle per node, one round trip
+//!               ├─ decorrelate, exact_sum               subqueries as joins, sums that do not wrap
+//!               ├─ federate ─ cut ─ place ─ split ─ merge ─ carry   plan -> bundle + merge plan
+//!               ├─ rounds ─ running ─ dispatch          one bundle per node and round
 //!               ├─ fragment ─ rows ─ merge_state        plan nodes that read what nodes released
 //!               └─ edge                                 wire types, marks, the client's columns
 //! ```
 
 mod carry;
 mod catalog;
+mod cut;
+mod decorrelate;
 mod dispatch;
 mod edge;
 mod exact_sum;
@@ -22,6 +24,7 @@ mod fragment;
 mod merge;
 mod merge_state;
 mod place;
+mod rounds;
 mod rows;
 mod running;
 mod service;

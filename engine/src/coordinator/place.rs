@@ -4,12 +4,14 @@
 //! identifier, on `organisation` itself, or with a reference table that every node has.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use hedgerow_catalog::Contracts;
-use hedgerow_policies::{BinaryOperator, Block, Expr, Join, Role, Scope, TableContract};
+use hedgerow_policies::{
+    BinaryOperator, Block, ColumnContract, Expr, Join, Output, Relation, Role, Scope, Source,
+    TableContract,
+};
 
-use crate::block::NotABlock;
+use crate::block::{NotABlock, output_names};
 use crate::error::EngineError;
 
 /// Where a block runs.
@@ -32,88 +34,249 @@ pub(crate) enum Misplaced {
 
 /// Places a block.
 pub(crate) fn place(block: &Block, contracts: &Contracts) -> Result<Placement, Misplaced> {
-    let tables: Vec<Arc<TableContract>> = block
-        .from
-        .iter()
-        .map(|relation| contracts.get(&relation.table).cloned())
-        .collect::<Option<_>>()
-        .ok_or_else(|| Misplaced::FromRows(NotABlock::new("a table without a contract")))?;
-    let own: BTreeSet<&str> = block.from.iter().filter_map(|r| r.only.as_deref()).collect();
+    let own: BTreeSet<&str> = block.table_relations().filter_map(Relation::only).collect();
     if own.len() > 1 {
         return Err(Misplaced::Never(across(&own)));
     }
-    let split: Vec<usize> = (0..tables.len()).filter(|i| is_split(&tables, *i)).collect();
-    let Some(first) = split.first().copied() else {
-        return Ok(if own.is_empty() { Placement::AnyNode } else { Placement::EachNode });
-    };
-    for (index, relation) in block.from.iter().enumerate() {
-        let preserved_reference = matches!(relation.join, Join::Left(_))
-            && is_split(&tables, index)
-            && !split.iter().any(|s| *s < index);
-        if preserved_reference {
-            return Err(Misplaced::FromRows(NotABlock::new(
-                "an outer join that keeps the rows of a reference table",
-            )));
+    match (Places { contracts }).spread(block)? {
+        Spread::Reference => Ok(Placement::AnyNode),
+        Spread::One | Spread::Split => Ok(Placement::EachNode),
+    }
+}
+
+/// Tells whether each group of a block lives at one node, so that nothing needs merging.
+pub(crate) fn groups_are_whole(block: &Block, contracts: &Contracts) -> bool {
+    match (Places { contracts }).spread(block) {
+        Ok(Spread::Split) => (Places { contracts }).are_complete(block),
+        Ok(Spread::One) => matches!(&block.output, Output::Groups { keys, .. } if !keys.is_empty()),
+        Ok(Spread::Reference) | Err(_) => false,
+    }
+}
+
+/// Where the rows of a block or of a relation are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Spread {
+    /// The same at every node.
+    Reference,
+    /// At the one node that the statement named.
+    One,
+    /// Each node has its own part.
+    Split,
+}
+
+struct Places<'a> {
+    contracts: &'a Contracts,
+}
+
+impl Places<'_> {
+    fn spread(&self, block: &Block) -> Result<Spread, Misplaced> {
+        let spreads =
+            block.from.iter().map(|r| self.spread_of(r)).collect::<Result<Vec<_>, _>>()?;
+        self.check_kept(block, &spreads)?;
+        let split: Vec<usize> = (0..spreads.len())
+            .filter(|index| spreads.get(*index).is_some_and(|s| *s != Spread::Reference))
+            .collect();
+        let Some(first) = split.first().copied() else { return Ok(Spread::Reference) };
+        if !spreads.contains(&Spread::Split) {
+            return Ok(Spread::One);
         }
+        let met = self.meet(block, first, &split);
+        if let Some(apart) = split.iter().find(|index| !met.contains(index)) {
+            return Err(self.apart_error(block, *apart));
+        }
+        Ok(if spreads.contains(&Spread::One) { Spread::One } else { Spread::Split })
     }
-    let met = meet(block, &tables, first, &split);
-    match split.iter().find(|index| !met.contains(index)) {
-        None => Ok(Placement::EachNode),
-        Some(apart) => Err(apart_error(block, &tables, *apart)),
-    }
-}
 
-fn is_split(tables: &[Arc<TableContract>], index: usize) -> bool {
-    tables.get(index).is_some_and(|table| !table.reference)
-}
-
-/// The split relations that meet `first` within one organisation.
-fn meet(
-    block: &Block,
-    tables: &[Arc<TableContract>],
-    first: usize,
-    split: &[usize],
-) -> BTreeSet<usize> {
-    let mut met = BTreeSet::from([first]);
-    loop {
-        let before = met.len();
-        for &index in split {
-            let joined = conditions(block, index)
-                .any(|condition| meets_within(condition, index, &met, tables));
-            if joined {
-                met.insert(index);
+    fn spread_of(&self, relation: &Relation) -> Result<Spread, Misplaced> {
+        match &relation.source {
+            Source::Table { only: Some(_), .. } => Ok(Spread::One),
+            Source::Table { name, only: None } => match self.contracts.get(name) {
+                Some(contract) if contract.reference => Ok(Spread::Reference),
+                Some(_) => Ok(Spread::Split),
+                None => from_rows("a table without a contract"),
+            },
+            Source::Derived(inner) => {
+                let spread = self.spread(inner)?;
+                if spread == Spread::Split && !self.are_complete(inner) {
+                    return from_rows("an aggregate below an aggregate");
+                }
+                Ok(spread)
             }
         }
-        if met.len() == before {
-            return met;
+    }
+
+    /// Rows that are kept whether or not something matches must be at the node that looks for it.
+    fn check_kept(&self, block: &Block, spreads: &[Spread]) -> Result<(), Misplaced> {
+        for (index, (relation, spread)) in block.from.iter().zip(spreads).enumerate() {
+            let before = spreads.get(..index).unwrap_or_default();
+            let split = before.contains(&Spread::Split);
+            let here = before.contains(&Spread::One);
+            match (&relation.join, spread) {
+                (Join::First | Join::Inner, _) | (_, Spread::Reference) => {}
+                (Join::Left(_) | Join::Semi(_) | Join::Anti(_), Spread::Split)
+                    if !split && !here =>
+                {
+                    return from_rows("an outer join that keeps the rows of a reference table");
+                }
+                (Join::Left(_) | Join::Anti(_), Spread::One) if split && !here => {
+                    return from_rows("an outer join with the table of one organisation");
+                }
+                (Join::NotIn(_), Spread::Split) => {
+                    return from_rows("NOT IN a table that is split over organisations");
+                }
+                (Join::NotIn(_), Spread::One) if split => {
+                    return from_rows("NOT IN the table of one organisation");
+                }
+                _ => {}
+            }
         }
+        Ok(())
+    }
+
+    /// The split relations that meet `first` within one organisation.
+    fn meet(&self, block: &Block, first: usize, split: &[usize]) -> BTreeSet<usize> {
+        let mut met = BTreeSet::from([first]);
+        loop {
+            let before = met.len();
+            for &index in split {
+                let joined = conditions(block, index)
+                    .iter()
+                    .any(|condition| self.meets_within(block, condition, index, &met));
+                if joined {
+                    met.insert(index);
+                }
+            }
+            if met.len() == before {
+                return met;
+            }
+        }
+    }
+
+    fn meets_within(
+        &self,
+        block: &Block,
+        condition: &Expr,
+        index: usize,
+        met: &BTreeSet<usize>,
+    ) -> bool {
+        let Some((a, b)) = sides(condition) else { return false };
+        let (own, other) = if a == index { (a, b) } else { (b, a) };
+        own == index
+            && met.contains(&other)
+            && match condition.column_equality() {
+                None => true, // organisation = organisation
+                Some(((r, x), (s, y))) => {
+                    self.scope_of(block, r, x) == Some(Scope::Organisation)
+                        && self.scope_of(block, s, y) == Some(Scope::Organisation)
+                }
+            }
+    }
+
+    /// The scope of an identifier, followed through derived relations.
+    fn scope_of(&self, block: &Block, relation: usize, name: &str) -> Option<Scope> {
+        self.traced(block, relation, name, &|column, _| {
+            if column.has_role(Role::Identifier) { column.scope } else { None }
+        })
+    }
+
+    /// What a contract says of a column, followed through derived relations.
+    fn traced<T>(
+        &self,
+        block: &Block,
+        relation: usize,
+        name: &str,
+        of: &dyn Fn(&ColumnContract, &TableContract) -> Option<T>,
+    ) -> Option<T> {
+        match &block.from.get(relation)?.source {
+            Source::Table { name: table, .. } => {
+                let contract = self.contracts.get(table)?;
+                of(contract.column(name)?, contract)
+            }
+            Source::Derived(inner) => match output(inner, name)? {
+                Expr::Column { relation, name } => self.traced(inner, *relation, name, of),
+                _ => None,
+            },
+        }
+    }
+
+    /// Tells whether each group of a split block is whole at one node: its keys hold the
+    /// organisation, or a number that only one organisation gives and that is never NULL. Columns of
+    /// a key of their table are never NULL.
+    fn are_complete(&self, block: &Block) -> bool {
+        let Output::Groups { keys, .. } = &block.output else { return true };
+        let optional = |relation: usize| {
+            block.from.get(relation).is_some_and(|r| matches!(r.join, Join::Left(_)))
+        };
+        keys.iter().any(|key| match key {
+            Expr::Organisation { relation } => !optional(*relation),
+            Expr::Column { relation, name } => {
+                let never_null = |column: &ColumnContract, table: &TableContract| {
+                    let keyed = table.keys.iter().flatten().any(|key| *key == column.name);
+                    (keyed && !table.reference).then_some(())
+                };
+                !optional(*relation)
+                    && self.scope_of(block, *relation, name) == Some(Scope::Organisation)
+                    && self.traced(block, *relation, name, &never_null).is_some()
+            }
+            _ => false,
+        })
+    }
+
+    fn apart_error(&self, block: &Block, apart: usize) -> Misplaced {
+        let name = block.from.get(apart).map_or("", Relation::name);
+        let protected = block
+            .tables()
+            .filter_map(|table| self.contracts.get(table))
+            .any(|contract| contract.is_protected());
+        let links_people = block.filter.iter().chain(conditions(block, apart)).any(|condition| {
+            condition.column_equality().is_some_and(|((a, x), (b, y))| {
+                (a == apart || b == apart)
+                    && self.scope_of(block, a, x) == Some(Scope::Federation)
+                    && self.scope_of(block, b, y) == Some(Scope::Federation)
+            })
+        });
+        let hint = format!(
+            "join within each organisation: equate an identifier numbered there, or add \
+             `AND {}.organisation = {name}.organisation`",
+            block.from.first().map_or("", Relation::name)
+        );
+        if links_people {
+            return Misplaced::Never(EngineError::NotSplit {
+                what: format!(
+                    "joining `{name}` on a federation-wide identifier would link records across organisations"
+                ),
+                hint,
+            });
+        }
+        if protected {
+            return Misplaced::Never(EngineError::NotSplit {
+                what: format!("`{name}` is not joined within one organisation"),
+                hint,
+            });
+        }
+        Misplaced::FromRows(NotABlock::new("a join across organisations"))
     }
 }
 
-fn conditions(block: &Block, index: usize) -> impl Iterator<Item = &Expr> {
+fn from_rows<T>(what: &str) -> Result<T, Misplaced> {
+    Err(Misplaced::FromRows(NotABlock::new(what)))
+}
+
+/// The output column of a block by its name.
+fn output<'b>(block: &'b Block, name: &str) -> Option<&'b Expr> {
+    let place = output_names(&block.output).iter().position(|known| known == name)?;
+    match &block.output {
+        Output::Rows { columns, .. } => columns.get(place),
+        Output::Groups { keys, .. } => keys.get(place),
+    }
+}
+
+/// The conditions that a relation is joined by.
+fn conditions(block: &Block, index: usize) -> &[Expr] {
     match block.from.get(index).map(|relation| &relation.join) {
-        Some(Join::Left(on)) => on.iter(),
-        _ => block.filter.iter(),
+        Some(join @ (Join::Left(_) | Join::Semi(_) | Join::Anti(_))) => join.on(),
+        _ => &block.filter,
     }
-}
-
-fn meets_within(
-    condition: &Expr,
-    index: usize,
-    met: &BTreeSet<usize>,
-    tables: &[Arc<TableContract>],
-) -> bool {
-    let Some((a, b)) = sides(condition) else { return false };
-    let (own, other) = if a == index { (a, b) } else { (b, a) };
-    own == index
-        && met.contains(&other)
-        && match condition.column_equality() {
-            None => true, // organisation = organisation
-            Some(((r, x), (s, y))) => {
-                scope_of(tables, r, x) == Some(Scope::Organisation)
-                    && scope_of(tables, s, y) == Some(Scope::Organisation)
-            }
-        }
 }
 
 /// The two relations an equality of columns, or of `organisation`, speaks of.
@@ -132,11 +295,6 @@ fn sides(condition: &Expr) -> Option<(usize, usize)> {
     }
 }
 
-fn scope_of(tables: &[Arc<TableContract>], relation: usize, name: &str) -> Option<Scope> {
-    let column = tables.get(relation)?.column(name)?;
-    if column.has_role(Role::Identifier) { column.scope } else { None }
-}
-
 fn across(own: &BTreeSet<&str>) -> EngineError {
     let names: Vec<&str> = own.iter().copied().collect();
     EngineError::NotSplit {
@@ -145,36 +303,4 @@ fn across(own: &BTreeSet<&str>) -> EngineError {
                a group key"
             .to_owned(),
     }
-}
-
-fn apart_error(block: &Block, tables: &[Arc<TableContract>], apart: usize) -> Misplaced {
-    let name = block.from.get(apart).map_or("", |r| r.table.as_str());
-    let protected = tables.iter().any(|table| table.is_protected());
-    let links_people = block.filter.iter().chain(conditions(block, apart)).any(|condition| {
-        condition.column_equality().is_some_and(|((a, x), (b, y))| {
-            (a == apart || b == apart)
-                && scope_of(tables, a, x) == Some(Scope::Federation)
-                && scope_of(tables, b, y) == Some(Scope::Federation)
-        })
-    });
-    let hint = format!(
-        "join within each organisation: equate an identifier numbered there, or add \
-         `AND {}.organisation = {name}.organisation`",
-        block.from.first().map_or("", |r| r.table.as_str())
-    );
-    if links_people {
-        return Misplaced::Never(EngineError::NotSplit {
-            what: format!(
-                "joining `{name}` on a federation-wide identifier would link records across organisations"
-            ),
-            hint,
-        });
-    }
-    if protected {
-        return Misplaced::Never(EngineError::NotSplit {
-            what: format!("`{name}` is not joined within one organisation"),
-            hint,
-        });
-    }
-    Misplaced::FromRows(NotABlock::new("a join across organisations"))
 }

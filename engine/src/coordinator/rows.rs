@@ -1,4 +1,5 @@
-//! Open tables as ordinary table providers: rows with filter, projection and limit pushed down.
+//! Rows of open tables as ordinary table providers, with filter, projection and limit pushed down:
+//! those of one table, or what each node makes of several.
 //!
 //! A scan of a protected table is an error, whatever plan it stands in.
 
@@ -6,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
+use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::Session;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -22,44 +23,82 @@ use datafusion::physical_plan::{
 };
 use futures::stream::{StreamExt, TryStreamExt};
 use hedgerow_catalog::shared_schema;
-use hedgerow_policies::{Block, Expr, Join, Literal, Output, Relation, TableContract};
+use hedgerow_policies::{Block, Expr, Join, Literal, Output, Relation, Source, TableContract};
 
 use super::dispatch::{FragmentAsk, check_reply, request, stands, text_for};
 use super::federation::Federation;
 use super::place::Placement;
 use super::running::Running;
-use crate::block::{Names, NotABlock, canonical};
+use crate::block::{Names, NotABlock, ScanTarget, canonical};
 use crate::coverage::{NodeCoverage, NodeOutcome};
 use crate::error::EngineError;
 
-/// One contract table over all nodes that serve it, or at one organisation.
+/// Rows over all nodes that have them: a contract table, or what each node makes of open tables.
 #[derive(Debug)]
 pub(crate) struct FederatedTable {
-    pub(crate) contract: Arc<TableContract>,
-    pub(crate) only: Option<String>,
+    /// The contract, where the rows are those of a table.
+    pub(crate) contract: Option<Arc<TableContract>>,
+    /// The block of all its rows and columns.
+    base: Block,
+    placement: Placement,
     federation: Arc<Federation>,
     schema: SchemaRef,
 }
 
 impl FederatedTable {
+    /// A contract table over all nodes that serve it, or at one organisation.
     pub(crate) fn new(
         contract: Arc<TableContract>,
         only: Option<String>,
         federation: Arc<Federation>,
     ) -> Self {
         let schema = shared_schema(&contract);
-        Self { contract, only, federation, schema }
+        let columns = schema.fields().iter().map(|field| match field.name().as_str() {
+            TableContract::ORGANISATION => Expr::Organisation { relation: 0 },
+            name => Expr::Column { relation: 0, name: name.to_owned() },
+        });
+        let source = Source::Table { name: contract.name.clone(), only };
+        let base = Block {
+            from: vec![Relation { source, join: Join::First }],
+            filter: vec![],
+            output: rows(columns.collect(), None),
+        };
+        let placement = if contract.reference { Placement::AnyNode } else { Placement::EachNode };
+        Self { contract: Some(contract), base, placement, federation, schema }
     }
 
-    fn columns(&self) -> Vec<Expr> {
-        self.schema
-            .fields()
-            .iter()
-            .map(|field| match field.name().as_str() {
-                TableContract::ORGANISATION => Expr::Organisation { relation: 0 },
-                name => Expr::Column { relation: 0, name: name.to_owned() },
-            })
-            .collect()
+    /// What each node makes of open tables by `base`, a proved block of rows with this schema.
+    pub(crate) fn of_block(
+        base: Block,
+        placement: Placement,
+        schema: SchemaRef,
+        federation: Arc<Federation>,
+    ) -> Self {
+        Self { contract: None, base, placement, federation, schema }
+    }
+
+    /// The contract table it is, and the one organisation it was named in.
+    pub(crate) fn target(&self) -> Option<ScanTarget> {
+        let contract = self.contract.as_ref()?;
+        let only = self.base.from.first().and_then(Relation::only).map(str::to_owned);
+        Some(ScanTarget { table: contract.name.clone(), only })
+    }
+
+    /// The parameters it is asked with.
+    pub(crate) fn base(&self) -> &Block {
+        &self.base
+    }
+
+    fn columns(&self) -> &[Expr] {
+        match &self.base.output {
+            Output::Rows { columns, .. } => columns,
+            Output::Groups { .. } => &[],
+        }
+    }
+
+    /// So many rows in some order are what they are: nothing can be pushed below that.
+    fn is_limited(&self) -> bool {
+        matches!(self.base.output, Output::Rows { limit: Some(_), .. })
     }
 
     /// The block of a scan, proved.
@@ -72,9 +111,8 @@ impl FederatedTable {
         let schema = Arc::clone(&self.schema)
             .to_dfschema()
             .map_err(|_| NotABlock::new("a scan of an unusual schema"))?;
-        let all = self.columns();
-        let names = Names { schema: &schema, columns: &all };
-        let mut filter = vec![];
+        let names = Names::plain(&schema, self.columns());
+        let mut filter = self.base.filter.clone();
         for conjunct in filters {
             match names.lower(&unqualified(conjunct))? {
                 Expr::And(list) => filter.extend(list),
@@ -82,17 +120,47 @@ impl FederatedTable {
             }
         }
         let block = Block {
-            from: vec![Relation {
-                table: self.contract.name.clone(),
-                only: self.only.clone(),
-                join: Join::First,
-            }],
+            from: self.base.from.clone(),
             filter: canonical(filter),
-            output: Output::Rows { columns, limit },
+            output: rows(columns, limit),
         };
         let output = self.federation.prove(&block)?;
         Ok((block, output))
     }
+
+    /// What a scan asks of the nodes, and which of the columns it yields are wanted.
+    pub(crate) fn ask(
+        &self,
+        projection: Option<&Vec<usize>>,
+        filters: &[DfExpr],
+        limit: Option<usize>,
+        bind: &dyn Fn(&Block) -> Block,
+    ) -> Result<(FragmentAsk, Option<Vec<usize>>), EngineError> {
+        let not_split = |not: NotABlock| EngineError::NotSplit {
+            what: not.what,
+            hint: "write the condition in a simpler way".to_owned(),
+        };
+        let all = self.columns();
+        let columns: Vec<Expr> = match projection {
+            None => all.to_vec(),
+            Some(indices) if indices.is_empty() => vec![Expr::Literal(Literal::int64(1))],
+            Some(indices) => indices.iter().filter_map(|i| all.get(*i).cloned()).collect(),
+        };
+        let (block, picked) = if self.is_limited() {
+            (self.base.clone(), projection.cloned())
+        } else {
+            (self.block(columns, filters, limit.map(|n| n as u64)).map_err(not_split)?.0, None)
+        };
+        let block = bind(&block);
+        let schema = self.federation.prove(&block).map_err(not_split)?;
+        let ask =
+            FragmentAsk { block, placement: self.placement, protected: false, keys: 0, schema };
+        Ok((ask, picked))
+    }
+}
+
+fn rows(columns: Vec<Expr>, limit: Option<u64>) -> Output {
+    Output::Rows { columns, order: vec![], limit }
 }
 
 /// Scan filters name columns by whatever alias the statement gave the table.
@@ -125,9 +193,11 @@ impl TableProvider for FederatedTable {
     ) -> Result<Vec<TableProviderFilterPushDown>> {
         let one = |filter: &&DfExpr| {
             let sample = vec![Expr::Literal(Literal::int64(1))];
-            match self.block(sample, std::slice::from_ref(*filter), None) {
-                Ok(_) => TableProviderFilterPushDown::Exact,
-                Err(_) => TableProviderFilterPushDown::Unsupported,
+            let pushed = self.block(sample, std::slice::from_ref(*filter), None);
+            if pushed.is_ok() && !self.is_limited() {
+                TableProviderFilterPushDown::Exact
+            } else {
+                TableProviderFilterPushDown::Unsupported
             }
         };
         Ok(filters.iter().map(one).collect())
@@ -140,32 +210,21 @@ impl TableProvider for FederatedTable {
         filters: &[DfExpr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        if self.contract.is_protected() {
+        if self.contract.as_ref().is_some_and(|contract| contract.is_protected()) {
             return internal_err!("a protected table was planned as a scan of rows");
         }
         let Some(running) = state.config().get_extension::<Running>() else {
             return internal_err!("a scan outside a running statement");
         };
-        let all = self.columns();
         let schema = match projection {
             None => Arc::clone(&self.schema),
             Some(indices) => Arc::new(self.schema.project(indices)?),
         };
-        let columns: Vec<Expr> = match projection {
-            None => all,
-            Some(indices) if indices.is_empty() => vec![Expr::Literal(Literal::int64(1))],
-            Some(indices) => indices.iter().filter_map(|i| all.get(*i).cloned()).collect(),
+        let (ask, picked) = self.ask(projection, filters, limit, &|block| running.bound(block))?;
+        let limit = match ask.block.output {
+            Output::Rows { limit, .. } => limit.and_then(|n| usize::try_from(n).ok()),
+            Output::Groups { .. } => None,
         };
-        let (block, output) =
-            self.block(columns, filters, limit.map(|n| n as u64)).map_err(|not| {
-                EngineError::NotSplit {
-                    what: not.what,
-                    hint: "write the condition in a simpler way".to_owned(),
-                }
-            })?;
-        let placement =
-            if self.contract.reference { Placement::AnyNode } else { Placement::EachNode };
-        let ask = FragmentAsk { block, placement, protected: false, keys: 0, schema: output };
         let parts = participants(&running, &ask)?;
         running.coverage.opened(parts.len());
         let properties = PlanProperties::new(
@@ -174,13 +233,9 @@ impl TableProvider for FederatedTable {
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
-        Ok(Arc::new(RowsExec {
-            parts,
-            ask: Arc::new(ask),
-            schema,
-            limit,
-            properties: Arc::new(properties),
-        }))
+        let ask = Arc::new(ask);
+        let properties = Arc::new(properties);
+        Ok(Arc::new(RowsExec { parts, ask, picked, schema, limit, properties }))
     }
 }
 
@@ -208,6 +263,8 @@ struct RowsExec {
     /// Node number and the text it is asked.
     parts: Vec<(usize, String)>,
     ask: Arc<FragmentAsk>,
+    /// Which columns of what a node sends are wanted; `None` for the first ones.
+    picked: Option<Vec<usize>>,
     schema: SchemaRef,
     /// Most rows that one node was asked for.
     limit: Option<usize>,
@@ -262,7 +319,9 @@ impl ExecutionPlan for RowsExec {
             return Ok(Box::pin(RecordBatchStreamAdapter::new(schema, nothing)));
         };
         let ask = Arc::clone(&self.ask);
-        let asked = RowsAsk { node, text, ask, schema: Arc::clone(&schema), limit: self.limit };
+        let picked = self.picked.clone();
+        let own = Arc::clone(&schema);
+        let asked = RowsAsk { node, text, ask, picked, schema: own, limit: self.limit };
         let rows = futures::stream::once(async move { asked.rows(running).await })
             .try_flatten()
             .map_err(|error: EngineError| error.into());
@@ -277,6 +336,7 @@ struct RowsAsk {
     node: usize,
     text: String,
     ask: Arc<FragmentAsk>,
+    picked: Option<Vec<usize>>,
     /// What the scan yields.
     schema: SchemaRef,
     limit: Option<usize>,
@@ -307,7 +367,7 @@ impl RowsAsk {
                             "it sends more rows than it was asked",
                         ));
                     }
-                    renamed(&batch, &self.schema, &organisation)
+                    renamed(&batch, &self.schema, self.picked.as_deref(), &organisation)
                 });
                 Ok(named.boxed())
             }
@@ -336,10 +396,14 @@ impl Drop for Closing {
 fn renamed(
     batch: &RecordBatch,
     schema: &SchemaRef,
+    picked: Option<&[usize]>,
     organisation: &str,
 ) -> Result<RecordBatch, EngineError> {
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    let columns = batch.columns().get(..schema.fields().len()).map(<[_]>::to_vec);
+    let columns: Option<Vec<ArrayRef>> = match picked {
+        None => batch.columns().get(..schema.fields().len()).map(<[_]>::to_vec),
+        Some(places) => places.iter().map(|place| batch.columns().get(*place).cloned()).collect(),
+    };
     columns
         .and_then(|columns| {
             RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options).ok()

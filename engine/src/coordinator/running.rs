@@ -1,16 +1,18 @@
 //! One run of one statement: its options, what nodes released for it, and its coverage.
 
-use std::sync::{Arc, Mutex};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::execution::memory_pool::{MemoryPool, MemoryReservation};
-use tokio::sync::OnceCell;
+use hedgerow_policies::{Block, Expr, Literal};
 
 use super::federation::Federation;
-use super::session::OnUnavailable;
+use super::session::{OnUnavailable, Session};
 use crate::channel::ReplyHeader;
 use crate::coverage::{Coverage, NodeCoverage, NodeOutcome};
 use crate::error::{EngineError, WireError, sqlstate};
+use crate::limits::memory::account;
 
 /// One run of one statement, shared by the plan nodes that take part in it.
 #[derive(Debug)]
@@ -27,10 +29,67 @@ pub(crate) struct Running {
     /// What is held of it for what nodes released.
     pub(crate) held: MemoryReservation,
     /// What nodes released, per fragment, in node order.
-    pub(crate) gathered: OnceCell<Vec<Vec<RecordBatch>>>,
+    gathered: Mutex<BTreeMap<usize, Vec<RecordBatch>>>,
+    /// Values of the scalar subqueries that fragments ask with.
+    parameters: Mutex<BTreeMap<usize, Literal>>,
 }
 
 impl Running {
+    /// A run of which nothing is known yet.
+    pub(crate) fn new(
+        statement: (String, String),
+        session: &Session,
+        federation: &Arc<Federation>,
+        coverage: &Arc<CoverageLog>,
+        memory: Arc<dyn MemoryPool>,
+    ) -> Self {
+        let (statement_id, statement) = statement;
+        Self {
+            held: account(&memory),
+            memory,
+            statement_id,
+            statement,
+            user: session.user().to_owned(),
+            purpose: session.purpose(),
+            on_unavailable: session.on_unavailable(),
+            federation: Arc::clone(federation),
+            coverage: Arc::clone(coverage),
+            gathered: Mutex::default(),
+            parameters: Mutex::default(),
+        }
+    }
+
+    /// Keeps what nodes released for a fragment.
+    pub(crate) fn keep(&self, fragment: usize, batches: Vec<RecordBatch>) {
+        self.gathered.lock().unwrap_or_else(PoisonError::into_inner).insert(fragment, batches);
+    }
+
+    /// What nodes released for a fragment, once it was gathered.
+    pub(crate) fn gathered(&self, fragment: usize) -> Option<Vec<RecordBatch>> {
+        let gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
+        gathered.get(&fragment).cloned()
+    }
+
+    /// Keeps the value of a scalar subquery.
+    pub(crate) fn know(&self, parameter: usize, value: Literal) {
+        self.parameters.lock().unwrap_or_else(PoisonError::into_inner).insert(parameter, value);
+    }
+
+    /// A block with the parameters that are known in their places.
+    pub(crate) fn bound(&self, block: &Block) -> Block {
+        let known = self.parameters.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.is_empty() {
+            return block.clone();
+        }
+        block.clone().map(&|expr| match expr {
+            Expr::Parameter { index, data_type } => match known.get(&index) {
+                Some(value) => Expr::Literal(value.clone()),
+                None => Expr::Parameter { index, data_type },
+            },
+            other => other,
+        })
+    }
+
     /// Sorts a node's error: its policy said no, or it is not there. Anything else (a limit, data
     /// that do not fit, a bug) fails the statement whatever the session asks for.
     pub(crate) fn outcome_of(

@@ -1,24 +1,27 @@
 //! [`Coordinator`]: from a statement to its answer.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::compute::concat_batches;
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::CatalogProvider;
-use datafusion::common::Column;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, ScalarValue};
 use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::logical_expr::{Expr as DfExpr, LogicalPlan, Sort, SortExpr};
 use datafusion::physical_plan::memory::MemoryStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, Set, Statement as SqlStatement, Value};
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use hedgerow_catalog::{Contracts, Limits, shared_schema};
 
 use super::carry::{check_names, is_companion};
 use super::catalog::{CATALOG, FederationCatalog, SHARED, SYSTEM};
+use super::decorrelate::decorrelated;
 use super::dispatch::{FragmentAsk, gather};
 use super::edge::Edge;
 use super::exact_sum::exact_sums;
@@ -26,17 +29,18 @@ use super::explain::explain;
 use super::federate::federate;
 use super::federation::Federation;
 use super::fragment::FederatedPlanner;
+use super::rounds::{Round, rounds};
 use super::running::{CoverageLog, Running};
 use super::session::Session;
 use super::system;
-use crate::block::fold_constants;
+use crate::block::{NotABlock, fold_constants, literal};
 use crate::channel::{NodeChannel, random_start};
 use crate::dialect::{session_config, state_builder};
 use crate::error::EngineError;
 use crate::limits::answer::AnswerCount;
-use crate::limits::memory::{Memory, account, task_context};
+use crate::limits::memory::{Memory, task_context};
 use crate::limits::text::TextLimits;
-use crate::parse::{nearest, parse_statement, resolve_within, statement_kind};
+use crate::parse::{nearest, parse_statement, resolution_error, resolve_within, statement_kind};
 use crate::work::{physical, planning, run};
 
 /// Plans statements across a federation and merges what its nodes release.
@@ -74,6 +78,9 @@ enum Kind {
 struct PlannedQuery {
     plan: LogicalPlan,
     fragments: Vec<FragmentAsk>,
+    /// Scalar subqueries whose values fragments are asked with.
+    parameters: BTreeMap<usize, LogicalPlan>,
+    rounds: Vec<Round>,
     edge: Edge,
 }
 
@@ -194,7 +201,8 @@ impl Coordinator {
         match plan {
             LogicalPlan::Explain(explained) => {
                 let query = self.federated(explained.plan.as_ref().clone(), companions)?;
-                Ok(Kind::Ready(explain(&self.federation, &query.fragments, &query.plan)?))
+                let PlannedQuery { plan, fragments, parameters, .. } = &query;
+                Ok(Kind::Ready(explain(&self.federation, fragments, parameters, plan)?))
             }
             LogicalPlan::Analyze(_) => Err(EngineError::NotSplit {
                 what: "EXPLAIN ANALYZE is not available".to_owned(),
@@ -205,13 +213,22 @@ impl Coordinator {
     }
 
     fn federated(&self, plan: LogicalPlan, companions: bool) -> Result<PlannedQuery, EngineError> {
-        let folded = fold_constants(plan, &self.state).map_err(crate::parse::resolution_error)?;
-        let exact = exact_sums(folded).map_err(crate::parse::resolution_error)?;
-        let federated = federate(&self.federation, &self.state, exact)?;
-        let plan = with_total_order(federated.plan).map_err(EngineError::from_execution)?;
-        let plan = self.state.optimize(&plan).map_err(crate::parse::resolution_error)?;
+        let folded = fold_constants(plan, &self.state).map_err(resolution_error)?;
+        let joined = decorrelated(folded, &self.state);
+        let exact = exact_sums(joined).map_err(resolution_error)?;
+        let ordered = with_total_order(exact).map_err(EngineError::from_execution)?;
+        let federated = federate(&self.federation, &self.state, ordered)?;
+        let optimized = |plan: &LogicalPlan| self.state.optimize(plan).map_err(resolution_error);
+        let plan = optimized(&federated.plan)?;
+        let parameters = federated
+            .parameters
+            .iter()
+            .map(|(number, plan)| Ok((*number, optimized(plan)?)))
+            .collect::<Result<BTreeMap<_, _>, EngineError>>()?;
+        let fragments = federated.fragments;
+        let rounds = rounds(&plan, &fragments, &parameters)?;
         let edge = Edge::new(plan.schema(), &federated.cells, companions);
-        Ok(PlannedQuery { plan, fragments: federated.fragments, edge })
+        Ok(PlannedQuery { plan, fragments, parameters, rounds, edge })
     }
 
     fn with_nearest_table(&self, error: EngineError) -> EngineError {
@@ -245,19 +262,13 @@ impl Coordinator {
                 memory(vec![], &schema)?
             }
             Kind::Query(query) => {
-                let memory = self.memory.statement();
-                let running = Arc::new(Running {
-                    held: account(&memory),
-                    memory,
-                    statement_id: statement_id.clone(),
-                    statement: prepared.statement,
-                    user: session.user().to_owned(),
-                    purpose: session.purpose(),
-                    on_unavailable: session.on_unavailable(),
-                    federation: Arc::clone(&self.federation),
-                    coverage: Arc::clone(&coverage),
-                    gathered: tokio::sync::OnceCell::new(),
-                });
+                let running = Arc::new(Running::new(
+                    (statement_id.clone(), prepared.statement),
+                    session,
+                    &self.federation,
+                    &coverage,
+                    self.memory.statement(),
+                ));
                 self.run_query(&query, running).await?
             }
         };
@@ -269,21 +280,10 @@ impl Coordinator {
         query: &Arc<PlannedQuery>,
         running: Arc<Running>,
     ) -> Result<SendableRecordBatchStream, EngineError> {
-        let gathered = gather(&running, &query.fragments).await?;
-        running.gathered.set(gathered).map_err(|_| EngineError::Internal {
-            what: "a statement was gathered twice",
-            source: None,
-        })?;
-        let mut state = self.state.clone();
-        // One partition over what was gathered: node order is kept, so floats repeat.
-        if !reads_rows(&query.plan) {
-            state.config_mut().options_mut().execution.target_partitions = 1;
+        for round in &query.rounds {
+            self.run_round(query, round, &running).await?;
         }
-        state.config_mut().set_extension(Arc::clone(&running));
-        let context = task_context(&state, &running.memory).map_err(EngineError::from_execution)?;
-        let timeout_ms = self.limits.planning_timeout_ms;
-        let physical = physical(query.plan.clone(), Arc::new(state), timeout_ms).await?;
-        let rows = run(physical, context)?;
+        let rows = self.run_plan(&query.plan, &running).await?;
         let schema = query.edge.schema();
         let query = Arc::clone(query);
         let mut count = AnswerCount::new(&self.limits);
@@ -293,6 +293,51 @@ impl Coordinator {
             Ok(batch)
         });
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
+    }
+
+    /// Asks the nodes what a round asks, and computes the subqueries that wait for it.
+    async fn run_round(
+        &self,
+        query: &PlannedQuery,
+        round: &Round,
+        running: &Arc<Running>,
+    ) -> Result<(), EngineError> {
+        let mut asks = vec![];
+        for number in &round.fragments {
+            if let Some(ask) = query.fragments.get(*number) {
+                let ask = FragmentAsk { block: running.bound(&ask.block), ..ask.clone() };
+                self.federation.prove(&ask.block).map_err(unusual_value)?;
+                asks.push((*number, ask));
+            }
+        }
+        let gathered = gather(running, &asks).await?;
+        for ((number, _), batches) in asks.iter().zip(gathered) {
+            running.keep(*number, batches);
+        }
+        for number in &round.parameters {
+            let Some(plan) = query.parameters.get(number) else { continue };
+            let rows = self.run_plan(plan, running).await?;
+            let value = scalar(rows).await?;
+            running.know(*number, literal(&value).map_err(unusual_value)?);
+        }
+        Ok(())
+    }
+
+    async fn run_plan(
+        &self,
+        plan: &LogicalPlan,
+        running: &Arc<Running>,
+    ) -> Result<SendableRecordBatchStream, EngineError> {
+        let mut state = self.state.clone();
+        // One partition over what was gathered: node order is kept, so floats repeat.
+        if !reads_rows(plan) {
+            state.config_mut().options_mut().execution.target_partitions = 1;
+        }
+        state.config_mut().set_extension(Arc::clone(running));
+        let context = task_context(&state, &running.memory).map_err(EngineError::from_execution)?;
+        let timeout_ms = self.limits.planning_timeout_ms;
+        let physical = physical(plan.clone(), Arc::new(state), timeout_ms).await?;
+        run(physical, context)
     }
 
     /// Whether the node of each organisation answered when it was last asked.
@@ -336,6 +381,28 @@ fn memory(
     MemoryStream::try_new(batches, Arc::clone(schema), None)
         .map(|stream| Box::pin(stream) as SendableRecordBatchStream)
         .map_err(|e| EngineError::internal("a ready answer", e))
+}
+
+/// The value of a scalar subquery: NULL where it has no row.
+async fn scalar(rows: SendableRecordBatchStream) -> Result<ScalarValue, EngineError> {
+    let schema = rows.schema();
+    let batches: Vec<RecordBatch> =
+        rows.try_collect().await.map_err(EngineError::from_execution)?;
+    let all = concat_batches(&schema, &batches)
+        .map_err(|error| EngineError::internal("a subquery's value", error))?;
+    match (all.num_rows(), all.columns()) {
+        (0, [column]) => ScalarValue::try_new_null(column.data_type()),
+        (1, [column]) => ScalarValue::try_from_array(column, 0),
+        _ => return Err(EngineError::Data { what: "a scalar subquery has more than one row" }),
+    }
+    .map_err(|error| EngineError::internal("a subquery's value", error))
+}
+
+fn unusual_value(not: NotABlock) -> EngineError {
+    EngineError::NotSplit {
+        what: format!("a subquery's value is not asked with: {}", not.what),
+        hint: "ask the subquery on its own, and write its value as a constant".to_owned(),
+    }
 }
 
 /// Tells whether a plan streams rows from nodes.

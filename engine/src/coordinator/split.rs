@@ -275,5 +275,5 @@ pub(crate) fn contracts_of(
     block: &Block,
     contracts: &hedgerow_catalog::Contracts,
 ) -> Vec<Arc<TableContract>> {
-    block.from.iter().filter_map(|r| contracts.get(&r.table).cloned()).collect()
+    block.tables().filter_map(|name| contracts.get(name).cloned()).collect()
 }

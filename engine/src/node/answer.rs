@@ -270,7 +270,7 @@ impl Node {
 
     /// Over little data, dividing the work costs more than it saves.
     fn state_for(&self, block: &Block) -> Arc<SessionState> {
-        let tables = block.from.iter().filter_map(|relation| self.tables.get(&relation.table));
+        let tables = block.tables().filter_map(|name| self.tables.get(name));
         let small = tables.map(|table| table.bytes).sum::<u64>() < DIVIDED_BYTES_MIN;
         Arc::clone(if small { &self.small_state } else { &self.state })
     }
@@ -344,11 +344,8 @@ impl Node {
     }
 
     fn epochs(&self, block: &Block) -> Vec<(String, String)> {
-        block
-            .from
-            .iter()
-            .filter_map(|r| self.tables.get(&r.table).map(|t| (r.table.clone(), t.epoch.clone())))
-            .collect()
+        let epoch = |name: &str| Some((name.to_owned(), self.tables.get(name)?.epoch.clone()));
+        block.tables().filter_map(epoch).collect()
     }
 
     fn records(
@@ -364,9 +361,8 @@ impl Node {
         for (Judged { block, .. }, fragment) in judged.iter().map(AsRef::as_ref).zip(fragments) {
             let ReleasedFragment::Cells(table) = fragment else { continue };
             let versions: Vec<u32> = block
-                .from
-                .iter()
-                .map(|r| self.tables.get(&r.table).map_or(0, |t| t.contract.version))
+                .tables()
+                .map(|name| self.tables.get(name).map_or(0, |table| table.contract.version))
                 .collect();
             let epochs: Vec<String> =
                 self.epochs(block).into_iter().map(|(_, epoch)| epoch).collect();

@@ -549,6 +549,31 @@ SELECT * REPLACE (code + 1 AS code) FROM places;
 FROM places SELECT code;
 FROM places;
 
+-- BLOCKS: exists, in, derived tables
+SELECT id FROM things WHERE id NOT IN (SELECT thing FROM visits);
+SELECT t.id, v.id, p.code FROM things AS t LEFT JOIN (visits AS v JOIN places AS p ON p.code = v.minutes) ON v.thing = t.id;
+SELECT t.id FROM things AS t LEFT SEMI JOIN visits AS v ON v.thing = t.id;
+SELECT t.id FROM things AS t LEFT ANTI JOIN visits AS v ON v.thing = t.id;
+SELECT t.id, d.x FROM things AS t LEFT JOIN (SELECT thing, 1 AS x FROM visits) AS d ON d.thing = t.id;
+SELECT t.id, d.x FROM things AS t LEFT JOIN (SELECT thing, coalesce(minutes, 0) AS x FROM visits) AS d ON d.thing = t.id;
+SELECT count(*) FROM things HAVING true;
+SELECT count(*) FROM (SELECT b, count(*) FROM things GROUP BY b) AS d;
+SELECT b FROM (SELECT b, count(*) AS c FROM things GROUP BY b) AS d;
+SELECT b FROM (SELECT DISTINCT b, c FROM things) AS d;
+SELECT count(*) FROM (SELECT DISTINCT b FROM things) AS d;
+SELECT b, count(*) FROM things GROUP BY b HAVING count(*) > 1;
+SELECT b, count(*) FROM things GROUP BY b LIMIT 1;
+SELECT DISTINCT b FROM things LIMIT 1;
+SELECT id FROM things ORDER BY id LIMIT 3;
+SELECT t.id FROM things AS t LEFT SEMI JOIN visits AS v ON v.thing = t.id AND v.minutes > 5;
+SELECT t.id FROM things AS t LEFT ANTI JOIN (SELECT v.thing FROM visits AS v JOIN places AS p ON p.code = v.minutes) AS d ON d.thing = t.id;
+SELECT t.id, d.n FROM things AS t LEFT JOIN (SELECT thing, count(*) AS n FROM visits GROUP BY thing) AS d ON d.thing = t.id;
+SELECT d.n, count(*) AS people FROM (SELECT thing, count(*) AS n FROM visits GROUP BY thing) AS d GROUP BY d.n;
+SELECT d.thing, d.n FROM (SELECT thing, count(*) AS n FROM visits GROUP BY thing) AS d WHERE d.n > 1 ORDER BY n DESC NULLS LAST, thing LIMIT 3;
+SELECT kind, sum(cost) AS c FROM visits WHERE kind NOT IN (SELECT s FROM things WHERE s IS NOT NULL) GROUP BY kind;
+SELECT count(*) AS n FROM (SELECT DISTINCT kind FROM visits) AS d;
+SELECT t.id, v.kind FROM things AS t JOIN (SELECT DISTINCT thing, kind FROM visits) AS v ON v.thing = t.id WHERE t.id NOT IN (SELECT code FROM places);
+
 -- BLOCKS THAT FAIL: before and after
 SELECT arrow_cast('1200', 'Decimal128(5, -2)') AS x FROM places;
 SELECT CAST('abc' AS INT) AS x FROM places;
@@ -595,36 +620,22 @@ SELECT b, hedgerow_people(id, 10) FROM things GROUP BY b;
 SELECT id FROM things WHERE s SIMILAR TO 'a%';
 SELECT id FROM things WHERE s NOT SIMILAR TO '(a|b)%';
 SELECT id FROM things WHERE id IN (SELECT thing FROM visits);
-SELECT id FROM things WHERE id NOT IN (SELECT thing FROM visits);
 SELECT id FROM things AS t WHERE EXISTS (SELECT 1 FROM visits AS v WHERE v.thing = t.id);
 SELECT id FROM things WHERE n = (SELECT max(n) FROM things);
 SELECT id, (SELECT count(*) FROM visits) AS x FROM things;
 
 -- NOT BLOCKS: joins that do not come one after the other
-SELECT t.id, v.id, p.code FROM things AS t LEFT JOIN (visits AS v JOIN places AS p ON p.code = v.minutes) ON v.thing = t.id;
 SELECT t.id, v.id FROM things AS t FULL JOIN visits AS v ON v.thing = t.id;
-SELECT t.id FROM things AS t LEFT SEMI JOIN visits AS v ON v.thing = t.id;
-SELECT t.id FROM things AS t LEFT ANTI JOIN visits AS v ON v.thing = t.id;
-SELECT t.id, d.x FROM things AS t LEFT JOIN (SELECT thing, 1 AS x FROM visits) AS d ON d.thing = t.id;
-SELECT t.id, d.x FROM things AS t LEFT JOIN (SELECT thing, coalesce(minutes, 0) AS x FROM visits) AS d ON d.thing = t.id;
 SELECT t.id, v.organisation FROM things AS t LEFT JOIN visits AS v ON v.thing = t.id;
 SELECT t.id, l.id FROM things AS t CROSS JOIN LATERAL (SELECT v.id FROM visits AS v WHERE v.thing = t.id) AS l;
 SELECT * FROM places NATURAL FULL JOIN places AS q;
 
 -- NOT BLOCKS: several levels
 SELECT code FROM places |> WHERE code > 1;
-SELECT count(*) FROM things HAVING true;
-SELECT count(*) FROM (SELECT b, count(*) FROM things GROUP BY b) AS d;
 SELECT DISTINCT b FROM (SELECT b, count(*) AS c FROM things GROUP BY b) AS d;
-SELECT b FROM (SELECT b, count(*) AS c FROM things GROUP BY b) AS d;
-SELECT b FROM (SELECT DISTINCT b, c FROM things) AS d;
-SELECT count(*) FROM (SELECT DISTINCT b FROM things) AS d;
-SELECT b, count(*) FROM things GROUP BY b HAVING count(*) > 1;
 SELECT count(*) FROM (SELECT id FROM things LIMIT 3) AS d;
 SELECT id FROM (SELECT id FROM things LIMIT 3) AS d LIMIT 2;
 SELECT id FROM (SELECT id FROM things LIMIT 3) AS d WHERE id > 5;
-SELECT b, count(*) FROM things GROUP BY b LIMIT 1;
-SELECT DISTINCT b FROM things LIMIT 1;
 SELECT DISTINCT ON (b) b, id FROM things ORDER BY b, id;
 SELECT b, c, count(*) FROM things GROUP BY ROLLUP (b, c);
 SELECT b, c, count(*) FROM things GROUP BY CUBE (b, c);
@@ -647,7 +658,6 @@ SELECT DISTINCT b, b AS again FROM things;
 
 -- NOT BLOCKS: order
 SELECT id FROM things ORDER BY id;
-SELECT id FROM things ORDER BY id LIMIT 3;
 SELECT id FROM things ORDER BY n LIMIT 3;
 SELECT id FROM things LIMIT 3 OFFSET 2;
 SELECT id FROM things OFFSET 2;

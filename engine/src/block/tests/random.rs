@@ -10,10 +10,10 @@ use std::collections::BTreeSet;
 use datafusion::arrow::datatypes::{DataType, IntervalMonthDayNano, TimeUnit};
 use datafusion::common::ScalarValue;
 use hedgerow_policies::{
-    AggregateFunction as F, BinaryOperator as B, Block, Expr, Join, Measure, Output, Relation,
-    TypeName, UnaryTest,
+    AggregateFunction as F, BinaryOperator as B, Block, Expr, Join, Measure, OrderKey, Output,
+    Relation, TypeName, UnaryTest,
 };
-use rand::seq::IndexedRandom;
+use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -164,13 +164,23 @@ impl Generator {
                     if self.chance(0.5) {
                         on.extend(conjuncts(self.expr(Bool, 2)));
                     }
-                    Join::Left(canonical(on))
+                    let on = canonical(on);
+                    match self.up_to(3) {
+                        0 => Join::Semi(on),
+                        1 => Join::Anti(on),
+                        _ => Join::Left(on),
+                    }
                 }
             };
-            if ["things", "visits"].contains(&table) && !matches!(join, Join::Left(_)) {
+            let shown = matches!(join, Join::First | Join::Inner);
+            if matches!(join, Join::Semi(_) | Join::Anti(_)) {
+                // It gives no columns: what follows does not see it.
+                self.columns[index] = &[];
+            }
+            if ["things", "visits"].contains(&table) && shown {
                 self.named.push(index);
             }
-            from.push(Relation { table: table.to_owned(), only: None, join });
+            from.push(Relation::table(table, join));
         }
         for _ in 0..self.up_to(2) {
             let depth = self.pick(&[1, 2, 3, 4]);
@@ -182,7 +192,9 @@ impl Generator {
 
     /// An equality that ties a relation to one before it, so that a join stays small.
     fn link(&mut self, index: usize) -> Expr {
-        let before = self.up_to(index - 1);
+        // A relation that only had to exist, or not, has no columns.
+        let shown: Vec<usize> = (0..index).filter(|i| !self.columns[*i].is_empty()).collect();
+        let before = self.pick(&shown);
         let (left, right) = (self.column_of(before, Int), self.column_of(index, Int));
         Expr::Binary { left: boxed(left), operator: B::Equal, right: boxed(right) }
     }
@@ -194,9 +206,25 @@ impl Generator {
     }
 
     fn rows(&mut self) -> Output {
-        let columns = (0..=self.up_to(3)).map(|_| self.any(4)).collect();
+        let columns: Vec<Expr> = (0..=self.up_to(3)).map(|_| self.any(4)).collect();
         let limit = self.chance(0.25).then(|| self.random.random_range(0..9));
-        Output::Rows { columns, limit }
+        let order = match limit {
+            Some(_) if self.chance(0.5) => self.order(&columns),
+            _ => vec![],
+        };
+        Output::Rows { columns, order, limit }
+    }
+
+    /// Every column, so that the rows of a LIMIT are certain.
+    fn order(&mut self, columns: &[Expr]) -> Vec<OrderKey> {
+        let mut places: Vec<usize> = (0..columns.len()).collect();
+        places.shuffle(&mut self.random);
+        let key = |column| OrderKey {
+            column,
+            descending: self.chance(0.5),
+            nulls_first: self.chance(0.5),
+        };
+        places.into_iter().map(key).collect()
     }
 
     fn groups(&mut self) -> Output {
@@ -597,6 +625,7 @@ fn variant(expr: &Expr) -> String {
         Expr::Column { .. } => "Column".to_owned(),
         Expr::Organisation { .. } => "Organisation".to_owned(),
         Expr::Literal(_) => "Literal".to_owned(),
+        Expr::Parameter { .. } => "Parameter".to_owned(),
         Expr::And(_) => "And".to_owned(),
         Expr::Or(_) => "Or".to_owned(),
         Expr::Not(_) => "Not".to_owned(),

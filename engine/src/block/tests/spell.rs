@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use hedgerow_policies::{
-    AggregateFunction, BinaryOperator as B, Block, Expr, Join, Literal, Measure, Output, UnaryTest,
+    AggregateFunction, BinaryOperator as B, Block, Expr, Join, Literal, Measure, OrderKey, Output,
+    UnaryTest,
 };
 use rand::Rng;
 use rand::seq::{IndexedRandom, SliceRandom};
@@ -93,7 +94,7 @@ impl Speller<'_> {
             false => format!("{} {from} {} {condition}", self.word("FROM"), self.word("WHERE")),
         };
         let body = match &block.output {
-            Output::Rows { columns, limit } => self.rows(columns, *limit, &place),
+            Output::Rows { columns, order, limit } => self.rows(columns, order, *limit, &place),
             Output::Groups { keys, measures } => self.groups(keys, measures, &place),
         };
         match self.ctes.is_empty() {
@@ -105,17 +106,17 @@ impl Speller<'_> {
     /// Spells the relations; takes out of `filter` what it said there.
     fn from(&mut self, block: &Block, filter: &mut Vec<Expr>) -> String {
         let commas = self.chance(0.4)
-            && block.from.iter().all(|relation| !matches!(relation.join, Join::Left(_)));
+            && block.from.iter().all(|relation| matches!(relation.join, Join::First | Join::Inner));
         let mut text = String::new();
         for (index, relation) in block.from.iter().enumerate() {
             match &relation.join {
-                Join::First => text = self.relation(index, &relation.table, filter),
+                Join::First => text = self.relation(index, relation.name(), filter),
                 Join::Inner if commas => {
-                    let table = self.relation(index, &relation.table, filter);
+                    let table = self.relation(index, relation.name(), filter);
                     text = format!("{text}, {table}");
                 }
                 Join::Inner => {
-                    let table = self.relation(index, &relation.table, filter);
+                    let table = self.relation(index, relation.name(), filter);
                     let on = taken(filter, |e| {
                         e.relations().contains(&index) && e.relations().iter().all(|r| *r <= index)
                     });
@@ -126,10 +127,23 @@ impl Speller<'_> {
                         format!("{text} {join} {table} ON {}", self.conjunction(&on))
                     };
                 }
+                Join::Semi(on) | Join::Anti(on) => {
+                    let mut on = on.clone();
+                    on.shuffle(self.random);
+                    let table = self.relation(index, relation.name(), &mut on);
+                    let on = match on.is_empty() {
+                        true => self.word("TRUE"),
+                        false => self.conjunction(&on),
+                    };
+                    let semi = matches!(relation.join, Join::Semi(_));
+                    let join = self.word(if semi { "LEFT SEMI JOIN" } else { "LEFT ANTI JOIN" });
+                    text = format!("{text} {join} {table} ON {on}");
+                }
+                Join::NotIn(_) => unreachable!("not drawn"),
                 Join::Left(on) => {
                     let mut on = on.clone();
                     on.shuffle(self.random);
-                    let table = self.relation(index, &relation.table, &mut on);
+                    let table = self.relation(index, relation.name(), &mut on);
                     let on = match on.is_empty() {
                         true => self.word("TRUE"),
                         false => self.conjunction(&on),
@@ -166,7 +180,13 @@ impl Speller<'_> {
         format!("with{index} AS {alias}")
     }
 
-    fn rows(&mut self, columns: &[Expr], limit: Option<u64>, place: &str) -> String {
+    fn rows(
+        &mut self,
+        columns: &[Expr],
+        order: &[OrderKey],
+        limit: Option<u64>,
+        place: &str,
+    ) -> String {
         let list: Vec<String> = columns
             .iter()
             .enumerate()
@@ -179,6 +199,17 @@ impl Speller<'_> {
         if self.chance(0.3) {
             let outside: Vec<String> = (0..columns.len()).map(|i| format!("o.o{i}")).collect();
             text = format!("SELECT {} FROM ({text}) AS o", outside.join(", "));
+        }
+        if !order.is_empty() {
+            let keys: Vec<String> = order
+                .iter()
+                .map(|key| {
+                    let direction = if key.descending { "DESC" } else { "ASC" };
+                    let nulls = if key.nulls_first { "NULLS FIRST" } else { "NULLS LAST" };
+                    format!("o{} {} {}", key.column, self.word(direction), self.word(nulls))
+                })
+                .collect();
+            text = format!("{text} {} {}", self.word("ORDER BY"), keys.join(", "));
         }
         match limit {
             Some(limit) => format!("{text} LIMIT {limit}"),
@@ -258,6 +289,7 @@ impl Speller<'_> {
                 (format!("{}.organisation", self.aliases[*relation]), ATOM)
             }
             Expr::Literal(literal) => self.literal(literal),
+            Expr::Parameter { .. } => unreachable!("not drawn"),
             Expr::And(list) => (self.chain(list, "AND", AND), AND),
             Expr::Or(list) => (self.chain(list, "OR", OR), OR),
             Expr::Not(operand) => {
