@@ -7,6 +7,7 @@
 //! numerics    numbers against exact arithmetic: sums, overflow, moments
 //! questions   the analysts' questions in `tests/questions`
 //! slt         SQL with its answers, by topic, in `tests/slt`
+//! sql         random SQL over the demo and TPC-H against one DataFusion
 //! threshold   nine people are nowhere, ten are; a node asked directly
 //! tpch        TPC-H over four nodes against one DataFusion
 //! union       random federations against one DataFusion over the union
@@ -53,6 +54,7 @@ mod program;
 mod questions;
 mod raw;
 mod slt;
+mod sql;
 mod threshold;
 mod tpch;
 mod union;

@@ -1,0 +1,253 @@
+//! Random SQL, as analysts write it, over open tables: a federation answers as one DataFusion over
+//! the union, or says that it does not split the statement.
+//!
+//! ```text
+//! schema       tables, columns by kind, the keys on which tables join
+//! data         the demo's tables and those of TPC-H, with NULLs
+//! expressions  conditions, values, aggregates
+//! statements   joins, groups, subqueries, windows, sets
+//! compare      two answers to one statement
+//! ```
+//! `HEDGEROW_RANDOM_SEED` chooses other statements, `HEDGEROW_RANDOM_STATEMENTS` how many over all
+//! tests; a large number needs `HEDGEROW_LONG=1`, which gives each fifty their own time. A failure
+//! names the seed and the number of the statement, and `HEDGEROW_RANDOM_STATEMENT` asks that one
+//! alone. `HEDGEROW_RANDOM_SQL` names a file of statements, each ended by a semicolon, that are
+//! asked instead.
+
+mod compare;
+mod data;
+mod expressions;
+mod schema;
+mod statements;
+
+use std::collections::BTreeMap;
+use std::{env, fs};
+
+use datafusion::error::DataFusionError;
+use datafusion::physical_plan::collect;
+use datafusion::prelude::SessionContext;
+
+use self::compare::difference;
+use self::data::Tables;
+use self::expressions::Draw;
+use self::schema::Schema;
+use self::statements::Statement;
+use crate::answers::{Value, values};
+use crate::world::{Client, World, in_time};
+
+/// Statements of all tests.
+const STATEMENTS: u64 = 500;
+/// Statements that have the time of one test.
+const CHUNK: u64 = 50;
+
+/// One statement as one DataFusion over the union answers it.
+enum Plain {
+    Rows(Vec<Vec<Value>>),
+    /// A value did not fit.
+    DataError(String),
+    /// It was not planned, or not run to its end.
+    Refused(String),
+}
+
+/// What became of all statements of one test.
+#[derive(Default)]
+struct Tally {
+    asked: usize,
+    with_rows: usize,
+    agreed_errors: usize,
+    /// Statements that were drawn but that DataFusion does not plan.
+    redrawn: BTreeMap<String, usize>,
+    /// Statements that the federation refused, by what it said.
+    refused: BTreeMap<String, usize>,
+    different: Vec<String>,
+}
+
+fn number(variable: &str, default: u64) -> u64 {
+    env::var(variable).map_or(default, |text| text.parse().unwrap())
+}
+
+async fn plain(context: &SessionContext, sql: &str) -> Plain {
+    let planned = async {
+        let frame = context.sql(sql).await?;
+        let task = frame.task_ctx();
+        Ok::<_, DataFusionError>((frame.create_physical_plan().await?, task))
+    };
+    let (plan, task) = match planned.await {
+        Ok(planned) => planned,
+        Err(error) => return Plain::Refused(error.to_string()),
+    };
+    match collect(plan, task.into()).await {
+        Ok(batches) => Plain::Rows(values(&batches)),
+        Err(error) => match error.find_root() {
+            DataFusionError::ArrowError(..) | DataFusionError::Execution(_) => {
+                Plain::DataError(error.to_string())
+            }
+            _ => Plain::Refused(error.to_string()),
+        },
+    }
+}
+
+/// Words of an error, without names and numbers.
+fn reason(message: &str) -> String {
+    let outside = message.split('`').enumerate();
+    let outside = outside.map(|(i, part)| if i % 2 == 0 { part } else { "`…`" });
+    let text: String = outside.collect();
+    let text: String = text.chars().map(|c| if c.is_ascii_digit() { '#' } else { c }).collect();
+    text.lines().next().unwrap_or_default().chars().take(160).collect()
+}
+
+impl Tally {
+    /// Asks one statement of both; `false` where plain DataFusion does not know it.
+    async fn ask(
+        &mut self,
+        what: &str,
+        statement: &Statement,
+        context: &SessionContext,
+        client: &mut Client,
+    ) -> bool {
+        let Statement { sql, ordered } = statement;
+        let expected = plain(context, sql).await;
+        if let Plain::Refused(error) = &expected {
+            *self.redrawn.entry(reason(error)).or_default() += 1;
+            return false;
+        }
+        self.asked += 1;
+        let different = match (client.try_ask(sql).await, expected) {
+            (Err(error), _) if ["0A000", "53400"].contains(&error.sqlstate.as_str()) => {
+                let said = format!("{} {}", error.sqlstate, reason(&error.message));
+                *self.refused.entry(said).or_default() += 1;
+                None
+            }
+            (Err(error), Plain::DataError(_)) if error.sqlstate.starts_with("22") => {
+                self.agreed_errors += 1;
+                None
+            }
+            (Ok(answer), Plain::Rows(rows)) => {
+                self.with_rows += usize::from(!rows.is_empty());
+                difference(&values(&answer.batches), &rows, *ordered)
+            }
+            (Ok(answer), Plain::DataError(error)) => {
+                let count = values(&answer.batches).len();
+                Some(format!("{count} rows, and over the union an error: {error}"))
+            }
+            (Err(error), Plain::Rows(rows)) => {
+                self.with_rows += usize::from(!rows.is_empty());
+                Some(format!("{} rows over the union, and {error:?}", rows.len()))
+            }
+            (Err(error), Plain::DataError(other)) => {
+                Some(format!("{error:?}, and over the union another error: {other}"))
+            }
+            (_, Plain::Refused(_)) => None,
+        };
+        if let Some(different) = different {
+            let different = format!("{what}\n{sql}\n{different}");
+            report(&different);
+            self.different.push(different);
+        }
+        true
+    }
+
+    fn finish(&self, name: &str) {
+        let refused: usize = self.refused.values().sum();
+        let redrawn: usize = self.redrawn.values().sum();
+        let (asked, errors) = (self.asked, self.agreed_errors);
+        let mut text = format!(
+            "{name}: {asked} statements, {refused} refused, {} with rows, {errors} errors on both \
+             sides, {redrawn} drawn again, {} different\n",
+            self.with_rows,
+            self.different.len()
+        );
+        for (title, counts) in [("refused", &self.refused), ("drawn again", &self.redrawn)] {
+            for (reason, count) in counts {
+                text.push_str(&format!("  {title} {count}: {reason}\n"));
+            }
+        }
+        report(&text);
+        assert!(self.different.is_empty(), "{}", self.different.join("\n\n"));
+        assert!(redrawn * 10 <= asked + redrawn, "{text}");
+        if asked >= 50 {
+            assert!(refused * 20 <= asked, "{text}");
+            assert!(self.with_rows * 2 > asked, "{text}");
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "what a run came to is worth reading when it passes, too")]
+fn report(text: &str) {
+    eprintln!("{text}");
+}
+
+/// One test: its name in failures, its number among the dice, its part of all statements.
+struct Run {
+    name: &'static str,
+    test: u64,
+    percent: u64,
+}
+
+impl Run {
+    async fn over(&self, tables: Tables) {
+        let schema = tables.schema();
+        let context = tables.union();
+        let world = World::start(tables.spec()).await;
+        let mut client = world.client().await;
+        let mut tally = Tally::default();
+        if let Ok(path) = env::var("HEDGEROW_RANDOM_SQL") {
+            for sql in fs::read_to_string(path).unwrap().split_terminator(';') {
+                let statement = Statement { sql: sql.trim().to_owned(), ordered: false };
+                tally.ask(self.name, &statement, &context, &mut client).await;
+            }
+        } else if let Ok(number) = env::var("HEDGEROW_RANDOM_STATEMENT") {
+            let number: u64 = number.parse().unwrap();
+            self.chunk(number..number + 1, &schema, &context, &mut client, &mut tally).await;
+        } else {
+            let all = number("HEDGEROW_RANDOM_STATEMENTS", STATEMENTS) * self.percent / 100;
+            let long = env::var_os("HEDGEROW_LONG").is_some();
+            let step = if long { CHUNK } else { all.max(1) };
+            for start in (0..all).step_by(step as usize) {
+                let numbers = start..all.min(start + step);
+                in_time(self.chunk(numbers, &schema, &context, &mut client, &mut tally)).await;
+            }
+        }
+        world.shutdown().await;
+        tally.finish(self.name);
+    }
+
+    async fn chunk(
+        &self,
+        numbers: std::ops::Range<u64>,
+        schema: &Schema,
+        context: &SessionContext,
+        client: &mut Client,
+        tally: &mut Tally,
+    ) {
+        let seed = number("HEDGEROW_RANDOM_SEED", 1);
+        for number in numbers {
+            let what = format!("{}, seed {seed}, statement {number}:", self.name);
+            let mut draw = Draw::new(schema, seed, self.test << 32 | number);
+            loop {
+                let statement = Statement::draw(&mut draw);
+                if tally.ask(&what, &statement, context, client).await {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_the_demo_a_federation_answers_as_the_union() {
+    let run = Run { name: "demo", test: 4, percent: 50 };
+    run.over(Tables::demo().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_tpch_a_federation_answers_as_the_union() {
+    let run = Run { name: "tpch", test: 5, percent: 25 };
+    run.over(Tables::tpch(false)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_tpch_numbered_by_node_a_federation_answers_as_the_union() {
+    let run = Run { name: "tpch numbered by node", test: 6, percent: 25 };
+    run.over(Tables::tpch(true)).await;
+}

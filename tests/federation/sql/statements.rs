@@ -1,0 +1,801 @@
+//! Random statements, as analysts write them. Main type: [`Statement`].
+
+use std::collections::BTreeSet;
+
+use super::expressions::{Draw, Item};
+use super::schema::{Kind, Schema};
+
+/// One statement.
+#[derive(Debug, Clone)]
+pub(super) struct Statement {
+    pub(super) sql: String,
+    /// The order of its rows is complete.
+    pub(super) ordered: bool,
+}
+
+/// Something rows come from: a table, a query in parentheses, a name that WITH defines.
+#[derive(Debug, Clone)]
+pub(super) struct Relation {
+    /// As FROM has it, without an alias.
+    text: String,
+    alias: String,
+    /// Its columns, under their bare names.
+    items: Vec<Item>,
+    /// Names of which no two rows have the same values.
+    unique: Vec<String>,
+}
+
+/// Relations joined.
+struct From {
+    text: String,
+    relations: Vec<Relation>,
+    /// Conditions of comma joins.
+    conditions: Vec<String>,
+    /// There is a RIGHT JOIN.
+    right: bool,
+}
+
+/// A query without ORDER BY: its text, its columns, and which of them tell its rows apart.
+struct Select {
+    sql: String,
+    outputs: Vec<Item>,
+    unique: Option<Vec<usize>>,
+}
+
+/// Columns equated by a join.
+type Pairs = Vec<(String, String)>;
+
+impl Relation {
+    /// Its columns, under its alias.
+    fn scope(&self) -> Vec<Item> {
+        let qualified = |item: &Item| Item { sql: self.qualified(&item.sql), ..item.clone() };
+        self.items.iter().map(qualified).collect()
+    }
+
+    fn qualified(&self, name: &str) -> String {
+        format!("{}.{name}", self.alias)
+    }
+
+    fn from(&self) -> String {
+        format!("{} {}", self.text, self.alias)
+    }
+
+    /// The column with values of one column of a table.
+    fn with_origin(&self, table: &str, column: &str) -> Option<String> {
+        let is =
+            |item: &&Item| item.origin.as_ref().is_some_and(|(t, c)| t == table && c == column);
+        self.items.iter().find(is).map(|item| self.qualified(&item.sql))
+    }
+
+    /// The ways in which another relation joins this one.
+    fn joins(&self, other: &Self, schema: &Schema) -> Vec<Pairs> {
+        let mut found = vec![];
+        for edge in &schema.edges {
+            for (own, theirs, turned) in
+                [(edge.left, edge.right, false), (edge.right, edge.left, true)]
+            {
+                let pair = |(a, b): &(&'static str, &'static str)| {
+                    let (a, b) = if turned { (b, a) } else { (a, b) };
+                    Some((self.with_origin(own, a)?, other.with_origin(theirs, b)?))
+                };
+                found.extend(edge.on.iter().map(pair).collect::<Option<Pairs>>());
+            }
+        }
+        let unique = |name: &String| {
+            let item = other.items.iter().find(|item| item.sql == *name)?;
+            let (table, column) = item.origin.as_ref()?;
+            Some((self.with_origin(table, column)?, other.qualified(name)))
+        };
+        let by_key = other.unique.iter().map(unique).collect::<Option<Pairs>>();
+        found.extend(by_key.filter(|pairs| !pairs.is_empty() && within(pairs)));
+        found
+    }
+}
+
+/// Numbers of people mean something within their organisation only.
+fn within(pairs: &Pairs) -> bool {
+    let has = |name: &str| pairs.iter().any(|(_, column)| column.ends_with(name));
+    !has("person_number") || has("organisation")
+}
+
+fn equalities(pairs: &Pairs) -> String {
+    let list: Vec<String> = pairs.iter().map(|(a, b)| format!("{a} = {b}")).collect();
+    list.join(" AND ")
+}
+
+impl From {
+    fn scope(&self) -> Vec<Item> {
+        self.relations.iter().flat_map(Relation::scope).collect()
+    }
+
+    /// What WHERE may name: a RIGHT JOIN confuses the optimiser over names of both sides.
+    fn filter_scope(&self) -> Vec<Item> {
+        let names: Vec<&String> =
+            self.relations.iter().flat_map(|one| one.items.iter().map(|item| &item.sql)).collect();
+        let once = |name: &String| names.iter().filter(|other| **other == name).count() == 1;
+        let mut scope = vec![];
+        for relation in &self.relations {
+            let items = relation.items.iter().filter(|item| !self.right || once(&item.sql));
+            scope.extend(
+                items.map(|item| Item { sql: relation.qualified(&item.sql), ..item.clone() }),
+            );
+        }
+        scope
+    }
+
+    fn unique(&self) -> Vec<String> {
+        let mut all = vec![];
+        for relation in &self.relations {
+            all.extend(relation.unique.iter().map(|name| relation.qualified(name)));
+        }
+        all
+    }
+}
+
+impl Statement {
+    /// Draws the statement of a number.
+    pub(super) fn draw(draw: &mut Draw<'_>) -> Self {
+        (draw.aliases, draw.names) = (0, 0);
+        draw.named.clear();
+        let mut sql = String::new();
+        if draw.chance(18) {
+            let count = 1 + draw.below(2);
+            let mut list = vec![];
+            for name in ["first_part", "second_part"].into_iter().take(count) {
+                let mut select = draw.select(1);
+                while select.unique.as_ref().is_none_or(Vec::is_empty) {
+                    select = draw.select(1);
+                }
+                list.push(format!("{name} AS ({})", select.sql));
+                draw.named.push(relation(name.to_owned(), select));
+            }
+            sql = format!("WITH {} ", list.join(", "));
+        }
+        let select = draw.select(2);
+        sql.push_str(&select.sql);
+        let ordered = draw.order(&select, &mut sql);
+        Self { sql, ordered }
+    }
+}
+
+fn relation(text: String, select: Select) -> Relation {
+    let names: Vec<String> = select.outputs.iter().map(|item| item.sql.clone()).collect();
+    let unique = select.unique.into_iter().flatten().map(|index| names[index].clone());
+    let unique = unique.collect();
+    Relation { text, alias: String::new(), items: select.outputs, unique }
+}
+
+impl Draw<'_> {
+    fn alias(&mut self) -> String {
+        self.aliases += 1;
+        match self.aliases {
+            number @ 1..=26 => char::from(b'a' + number as u8 - 1).to_string(),
+            number => format!("t{number}"),
+        }
+    }
+
+    /// Adds ORDER BY and LIMIT; tells whether the order is complete.
+    fn order(&mut self, select: &Select, sql: &mut String) -> bool {
+        let all = 0..select.outputs.len();
+        let exact = |index: &usize| select.outputs[*index].kind.is_exact();
+        let Some(complete) = select
+            .unique
+            .clone()
+            .or_else(|| all.clone().all(|index| exact(&index)).then(|| all.collect()))
+        else {
+            return false;
+        };
+        if complete.is_empty() || self.chance(45) {
+            return false;
+        }
+        let mut columns = vec![];
+        if self.chance(50) {
+            let first = self.below(select.outputs.len());
+            columns.extend(Some(first).filter(exact));
+        }
+        let first = columns.first().copied();
+        columns.extend(complete.into_iter().filter(|index| Some(*index) != first));
+        let by_name = self.chance(50);
+        let list: Vec<String> = columns
+            .into_iter()
+            .map(|index| {
+                let direction =
+                    self.one(&["", "", "", " DESC", " ASC NULLS FIRST", " DESC NULLS LAST"]);
+                match by_name {
+                    true => format!("{}{direction}", select.outputs[index].sql),
+                    false => format!("{}{direction}", index + 1),
+                }
+            })
+            .collect();
+        sql.push_str(&format!(" ORDER BY {}", list.join(", ")));
+        if self.chance(55) {
+            sql.push_str(&format!(" LIMIT {}", self.one(&[1, 3, 5, 10, 40])));
+            if self.chance(15) {
+                sql.push_str(&format!(" OFFSET {}", self.one(&[1, 2, 7])));
+            }
+        }
+        true
+    }
+
+    /// A query of any form.
+    fn select(&mut self, depth: usize) -> Select {
+        match self.below(if depth > 0 { 100 } else { 60 }) {
+            0..=15 => self.rows(depth),
+            16..=44 => self.groups(depth),
+            45..=51 => self.distinct(depth),
+            52..=59 => self.grouping_sets(depth),
+            60..=69 => self.windows_over_rows(depth),
+            70..=78 => self.windows_over_groups(depth),
+            79..=91 => self.combined(depth),
+            _ => self.wrapped(depth),
+        }
+    }
+
+    // ---- FROM ----------------------------------------------------------------------------
+
+    fn base(&mut self) -> Relation {
+        let schema = self.schema;
+        let table = self.one(&schema.tables);
+        let item = |column: super::schema::Column| Item {
+            origin: Some((table.name.clone(), column.name.clone())),
+            sql: column.name,
+            kind: column.kind,
+            key: column.key,
+            literals: column.literals,
+        };
+        let items = table.columns.iter().cloned().map(item).collect();
+        let unique = table.unique.iter().map(|name| (*name).to_owned()).collect();
+        let alias = self.alias();
+        Relation { text: table.name.clone(), alias, items, unique }
+    }
+
+    /// A table or, where there is one, a name that WITH defines.
+    fn plain(&mut self) -> Relation {
+        if self.named.is_empty() || self.chance(45) {
+            return self.base();
+        }
+        let named = self.one(&self.named.clone());
+        Relation { alias: self.alias(), ..named }
+    }
+
+    fn relation(&mut self, depth: usize) -> Relation {
+        if depth == 0 || self.chance(88) {
+            return self.plain();
+        }
+        let select = self.select(depth - 1);
+        if select.unique.as_ref().is_none_or(Vec::is_empty) {
+            return self.plain();
+        }
+        let text = format!("({})", select.sql);
+        Relation { alias: self.alias(), ..relation(text, select) }
+    }
+
+    fn from(&mut self, depth: usize) -> From {
+        let first = self.relation(depth);
+        let mut from =
+            From { text: first.from(), relations: vec![first], conditions: vec![], right: false };
+        let more = self.one(&[0, 0, 0, 0, 1, 1, 1, 2]);
+        for _ in 0..more {
+            self.join(&mut from, depth);
+        }
+        from
+    }
+
+    /// Joins one more relation, if one is found that joins.
+    fn join(&mut self, from: &mut From, depth: usize) {
+        let Some((other, pairs)) = self.joining(&from.relations, depth) else { return };
+        let on = equalities(&pairs);
+        let words = ["JOIN", "JOIN", "JOIN", "LEFT JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"];
+        if !from.conditions.is_empty() || !from.right && self.chance(12) {
+            from.text.push_str(&format!(", {}", other.from()));
+            from.conditions.push(on);
+        } else {
+            let word = self.one(&words);
+            from.right |= word == "RIGHT JOIN";
+            let mut on = on;
+            if self.chance(12) {
+                let condition = self.condition(&other.scope(), 0);
+                on = format!("{on} AND {condition}");
+            }
+            from.text.push_str(&format!(" {word} {} ON {on}", other.from()));
+        }
+        from.relations.push(other);
+    }
+
+    fn joining(&mut self, relations: &[Relation], depth: usize) -> Option<(Relation, Pairs)> {
+        for _ in 0..12 {
+            let before = self.aliases;
+            let other = if depth > 0 { self.relation(depth - 1) } else { self.plain() };
+            let ways: Vec<Pairs> =
+                relations.iter().flat_map(|one| one.joins(&other, self.schema)).collect();
+            if !ways.is_empty() {
+                let way = self.one(&ways);
+                return Some((other, way));
+            }
+            self.aliases = before;
+        }
+        None
+    }
+
+    /// WHERE, or nothing.
+    fn filter(&mut self, from: &From, depth: usize) -> String {
+        let mut all = from.conditions.clone();
+        let scope = from.filter_scope();
+        if !scope.is_empty() && self.chance(60) {
+            all.push(self.condition(&scope, 2));
+        }
+        if depth > 0 && !from.right && self.chance(30) {
+            all.extend(self.subquery_condition(&from.relations));
+        }
+        if all.is_empty() { String::new() } else { format!(" WHERE {}", all.join(" AND ")) }
+    }
+
+    // ---- subqueries ----------------------------------------------------------------------
+
+    /// A condition with a subquery in it.
+    fn subquery_condition(&mut self, outer: &[Relation]) -> Option<String> {
+        let not = self.one(&["", "", "NOT "]);
+        let condition = match self.below(8) {
+            0..=2 => {
+                let (inner, pairs) = self.joining(outer, 0)?;
+                let list = self.one(&["1", "*"]);
+                let and = self.and_condition(&inner);
+                format!(
+                    "{not}EXISTS (SELECT {list} FROM {} WHERE {}{and})",
+                    inner.from(),
+                    equalities(&pairs)
+                )
+            }
+            3..=5 => {
+                let (inner, mut pairs) = self.joining(outer, 0)?;
+                let at = self.below(pairs.len());
+                let (x, y) = pairs.remove(at);
+                let (mut words, mut rest) = (" WHERE ", String::new());
+                if !pairs.is_empty() {
+                    rest = format!("{words}{}", equalities(&pairs));
+                    words = " AND ";
+                }
+                if self.chance(60) {
+                    rest.push_str(&format!("{words}{}", self.condition(&inner.scope(), 1)));
+                }
+                if pairs.is_empty() && self.chance(30) {
+                    let having = self.measure(&inner.scope());
+                    let having = self.condition(&[having], 0);
+                    rest.push_str(&format!(" GROUP BY {y} HAVING {having}"));
+                }
+                format!("{x} {not}IN (SELECT {y} FROM {}{rest})", inner.from())
+            }
+            6 => {
+                let scalar = self.scalar_subquery()?;
+                let scope: Vec<Item> = outer.iter().flat_map(Relation::scope).collect();
+                let fits = |item: &Item| item.kind.is_number() && !item.key;
+                let x = self.pick(&scope, fits)?;
+                let operator = self.one(&["<", ">", "<=", ">="]);
+                format!("{} {operator} {}", x.sql, scalar.sql)
+            }
+            _ => {
+                // More, or less, than usual among those like it.
+                let outer = self.one(outer);
+                let inner = Relation { alias: self.alias(), ..outer.clone() };
+                if inner.text.starts_with('(') {
+                    return None;
+                }
+                let fits =
+                    |item: &Item| matches!(item.kind, Kind::Int | Kind::Decimal) && !item.key;
+                let x = self.pick(&outer.items, fits)?;
+                let like = self.pick(&outer.items, |item| item.kind == Kind::Text)?;
+                let function = self.one(&["avg", "max", "min"]);
+                let operator = self.one(&["<", ">", "<=", ">="]);
+                format!(
+                    "{} {operator} (SELECT {function}({}) FROM {} WHERE {} = {})",
+                    outer.qualified(&x.sql),
+                    inner.qualified(&x.sql),
+                    inner.from(),
+                    inner.qualified(&like.sql),
+                    outer.qualified(&like.sql),
+                )
+            }
+        };
+        Some(condition)
+    }
+
+    fn and_condition(&mut self, relation: &Relation) -> String {
+        match self.chance(60) {
+            true => format!(" AND {}", self.condition(&relation.scope(), 1)),
+            false => String::new(),
+        }
+    }
+
+    /// One number about a table.
+    fn scalar_subquery(&mut self) -> Option<Item> {
+        let inner = self.plain();
+        let mut measure = self.measure(&inner.scope());
+        while !measure.kind.is_number() {
+            measure = self.measure(&inner.scope());
+        }
+        let filter = match self.chance(50) {
+            true => format!(" WHERE {}", self.condition(&inner.scope(), 1)),
+            false => String::new(),
+        };
+        let sql = format!("(SELECT {} FROM {}{filter})", measure.sql, inner.from());
+        Some(Item::new(sql, measure.kind))
+    }
+
+    /// One value about what belongs to each row.
+    fn correlated_subquery(&mut self, outer: &[Relation]) -> Option<Item> {
+        let (inner, pairs) = self.joining(outer, 0)?;
+        let measure = self.measure(&inner.scope());
+        let and = self.and_condition(&inner);
+        let sql = format!(
+            "(SELECT {} FROM {} WHERE {}{and})",
+            measure.sql,
+            inner.from(),
+            equalities(&pairs)
+        );
+        Some(Item::new(sql, measure.kind))
+    }
+
+    // ---- SELECT --------------------------------------------------------------------------
+
+    /// Names the columns: bare ones of a single relation keep theirs.
+    fn list(&mut self, from: &From, outputs: Vec<Item>) -> (String, Vec<Item>) {
+        let mut names = BTreeSet::new();
+        let mut texts = vec![];
+        let mut named = vec![];
+        for item in outputs {
+            let bare = item.sql.split_once('.').filter(|(alias, name)| {
+                let is_name = |text: &str| text.chars().all(|c| c.is_alphanumeric() || c == '_');
+                from.relations.len() == 1 && is_name(alias) && is_name(name)
+            });
+            let own = bare.map(|(_, name)| name.to_owned());
+            let own = own.filter(|name| !names.contains(name));
+            let name = own.clone().unwrap_or_else(|| {
+                self.names += 1;
+                format!("x{}", self.names)
+            });
+            match own {
+                Some(_) => texts.push(item.sql.clone()),
+                None => texts.push(format!("{} AS {name}", item.sql)),
+            }
+            names.insert(name.clone());
+            named.push(Item { sql: name, ..item });
+        }
+        (texts.join(", "), named)
+    }
+
+    /// Rows with some of their columns.
+    fn rows(&mut self, depth: usize) -> Select {
+        let from = self.from(depth);
+        let scope = from.scope();
+        let mut outputs = vec![];
+        let mut unique = None;
+        if self.chance(65) {
+            let names = from.unique();
+            outputs.extend(scope.iter().filter(|item| names.contains(&item.sql)).cloned());
+            unique = Some((0..outputs.len()).collect());
+        }
+        for _ in 0..=self.below(4) {
+            outputs.push(self.value(&scope));
+        }
+        if depth > 0 && self.chance(15) {
+            let scalar = match self.chance(60) {
+                true => self.correlated_subquery(&from.relations),
+                false => self.scalar_subquery(),
+            };
+            outputs.extend(scalar);
+        }
+        let filter = self.filter(&from, depth);
+        let (list, outputs) = self.list(&from, outputs);
+        Select { sql: format!("SELECT {list} FROM {}{filter}", from.text), outputs, unique }
+    }
+
+    /// Different rows.
+    fn distinct(&mut self, depth: usize) -> Select {
+        let from = self.from(depth);
+        let scope: Vec<Item> =
+            from.scope().into_iter().filter(|item| item.kind.is_exact()).collect();
+        let outputs = (0..=self.below(3)).map(|_| self.value(&scope)).collect();
+        let filter = self.filter(&from, depth);
+        let (list, outputs) = self.list(&from, outputs);
+        let unique = Some((0..outputs.len()).collect());
+        Select {
+            sql: format!("SELECT DISTINCT {list} FROM {}{filter}", from.text),
+            outputs,
+            unique,
+        }
+    }
+
+    /// Columns to group by.
+    fn keys(&mut self, scope: &[Item], bare: bool, counts: &[usize]) -> Vec<Item> {
+        let all = scope;
+        let numbers = self.chance(15);
+        let scope: Vec<Item> = scope
+            .iter()
+            .filter(|item| item.kind.is_exact() && (numbers || !item.key))
+            .cloned()
+            .collect();
+        let mut keys: Vec<Item> = vec![];
+        for _ in 0..self.one(counts) {
+            if scope.is_empty() {
+                break;
+            }
+            let key = if bare { self.one(&scope) } else { self.value(&scope) };
+            if keys.iter().all(|known| known.sql != key.sql) {
+                keys.push(key);
+            }
+        }
+        // Numbers of people mean something within their organisation only.
+        let people = keys.iter().find_map(|key| key.sql.strip_suffix(".person_number"));
+        if let Some(alias) = people {
+            let organisation = format!("{alias}.organisation");
+            if keys.iter().all(|key| key.sql != organisation) {
+                keys.extend(all.iter().find(|item| item.sql == organisation).cloned());
+            }
+        }
+        keys
+    }
+
+    /// HAVING, or nothing.
+    fn having(&mut self, scope: &[Item], depth: usize) -> String {
+        if !self.chance(25) {
+            return String::new();
+        }
+        let measure = self.measure(scope);
+        let scalar = if depth > 0 && self.chance(20) { self.scalar_subquery() } else { None };
+        match scalar.filter(|_| measure.kind.is_number()) {
+            Some(scalar) => format!(" HAVING {} > {}", measure.sql, scalar.sql),
+            None => format!(" HAVING {}", self.condition(&[measure], 0)),
+        }
+    }
+
+    /// Groups with aggregates.
+    fn groups(&mut self, depth: usize) -> Select {
+        let from = self.from(depth);
+        let scope = from.scope();
+        let keys = self.keys(&scope, false, &[0, 1, 1, 1, 2, 2, 3]);
+        let count = keys.len();
+        let mut outputs = keys.clone();
+        for _ in 0..=self.below(3) {
+            outputs.push(self.measure(&scope));
+        }
+        if depth > 0 && self.chance(6) {
+            outputs.extend(self.scalar_subquery());
+        }
+        let filter = self.filter(&from, depth);
+        let group_by = self.group_by(&keys);
+        let having = if keys.is_empty() { String::new() } else { self.having(&scope, depth) };
+        let (list, outputs) = self.list(&from, outputs);
+        let sql = format!("SELECT {list} FROM {}{filter}{group_by}{having}", from.text);
+        Select { sql, outputs, unique: Some((0..count).collect()) }
+    }
+
+    fn group_by(&mut self, keys: &[Item]) -> String {
+        if keys.is_empty() {
+            return String::new();
+        }
+        let by_number = self.chance(40);
+        let keys = keys.iter().enumerate().map(|(number, key)| match by_number {
+            true => (number + 1).to_string(),
+            false => key.sql.clone(),
+        });
+        format!(" GROUP BY {}", keys.collect::<Vec<_>>().join(", "))
+    }
+
+    /// ROLLUP, CUBE, GROUPING SETS.
+    fn grouping_sets(&mut self, depth: usize) -> Select {
+        let from = self.from(depth);
+        let scope = from.scope();
+        let keys = self.keys(&scope, true, &[1, 2, 2, 3]);
+        if keys.is_empty() {
+            return self.groups(depth);
+        }
+        let names: Vec<&str> = keys.iter().map(|key| key.sql.as_str()).collect();
+        let all = names.join(", ");
+        let sets = match self.below(3) {
+            0 => format!("ROLLUP ({all})"),
+            1 => format!("CUBE ({all})"),
+            _ => format!("GROUPING SETS (({all}), ({}), ())", names[0]),
+        };
+        // With one key the first two sets of GROUPING SETS are the same, and groups come twice.
+        let sets = match names.len() {
+            1 => format!("ROLLUP ({all})"),
+            _ => sets,
+        };
+        let mut outputs = keys.clone();
+        let groupings = keys.iter().map(|key| format!("grouping({})", key.sql));
+        outputs.extend(groupings.map(|sql| Item::new(sql, Kind::Int)));
+        for output in &mut outputs {
+            output.origin = None;
+        }
+        let unique = Some((0..outputs.len()).collect());
+        for _ in 0..=self.below(2) {
+            outputs.push(self.measure(&scope));
+        }
+        let filter = self.filter(&from, depth);
+        let having = self.having(&scope, 0);
+        let (list, outputs) = self.list(&from, outputs);
+        let sql = format!("SELECT {list} FROM {}{filter} GROUP BY {sets}{having}", from.text);
+        Select { sql, outputs, unique }
+    }
+
+    // ---- windows -------------------------------------------------------------------------
+
+    /// A window function, where `complete` orders all rows.
+    fn window(&mut self, items: &[Item], complete: &str) -> Item {
+        let exact = |item: &Item| item.kind.is_exact();
+        let part = self.pick(items, exact).filter(|_| self.chance(65));
+        let part = part.map(|item| format!("PARTITION BY {}", item.sql)).unwrap_or_default();
+        let order = format!("{part} ORDER BY {complete}");
+        let number = |item: &Item| matches!(item.kind, Kind::Int | Kind::Decimal) && !item.key;
+        if let Some(x) = self.pick(items, number).filter(|_| self.chance(50)) {
+            let sql = &x.sql;
+            return match self.below(5) {
+                0 => Item::new(format!("sum({sql}) OVER ({part})"), x.kind),
+                1 => Item::new(format!("sum({sql}) OVER ({order})"), x.kind),
+                2 => Item::new(
+                    format!("sum({sql}) OVER ({order} ROWS BETWEEN 2 PRECEDING AND CURRENT ROW)"),
+                    x.kind,
+                ),
+                3 => Item::new(format!("max({sql}) OVER ({part})"), x.kind),
+                _ => Item::new(format!("rank() OVER ({part} ORDER BY {sql} DESC)"), Kind::Int),
+            };
+        }
+        let any = self.pick(items, exact);
+        match (self.below(6), any) {
+            (0, Some(x)) => Item::new(format!("lag({}) OVER ({order})", x.sql), x.kind),
+            (1, Some(x)) => Item::new(format!("first_value({}) OVER ({order})", x.sql), x.kind),
+            (2, Some(x)) => {
+                let dense = format!("dense_rank() OVER ({part} ORDER BY {})", x.sql);
+                Item::new(dense, Kind::Int)
+            }
+            (3, _) => Item::new(format!("count(*) OVER ({part})"), Kind::Int),
+            (4, _) => Item::new(format!("ntile(4) OVER ({order})"), Kind::Int),
+            _ => Item::new(format!("row_number() OVER ({order})"), Kind::Int),
+        }
+    }
+
+    fn windows_over_rows(&mut self, depth: usize) -> Select {
+        let from = self.from(depth);
+        let scope = from.scope();
+        let names = from.unique();
+        let complete = names.join(", ");
+        let mut outputs: Vec<Item> =
+            scope.iter().filter(|item| names.contains(&item.sql)).cloned().collect();
+        let unique: Option<Vec<usize>> = Some((0..outputs.len()).collect());
+        outputs.push(self.one(&scope));
+        for _ in 0..=self.below(2) {
+            outputs.push(self.window(&scope, &complete));
+        }
+        let filter = self.filter(&from, depth);
+        let (list, outputs) = self.list(&from, outputs);
+        let sql = format!("SELECT {list} FROM {}{filter}", from.text);
+        Select { sql, outputs, unique }
+    }
+
+    fn windows_over_groups(&mut self, depth: usize) -> Select {
+        let from = self.from(depth);
+        let scope = from.scope();
+        let keys = self.keys(&scope, false, &[1, 1, 2]);
+        if keys.is_empty() {
+            return self.groups(depth);
+        }
+        let complete: Vec<&str> = keys.iter().map(|key| key.sql.as_str()).collect();
+        let complete = complete.join(", ");
+        let measures: Vec<Item> = (0..=self.below(2)).map(|_| self.measure(&scope)).collect();
+        let unique = Some((0..keys.len()).collect());
+        let mut over = keys.clone();
+        over.extend(measures.iter().cloned());
+        let mut outputs = over.clone();
+        for _ in 0..=self.below(2) {
+            outputs.push(self.window(&over, &complete));
+        }
+        if self.chance(20) {
+            let share = "100.0 * count(*) / sum(count(*)) OVER ()".to_owned();
+            outputs.push(Item::new(share, Kind::Float));
+        }
+        let filter = self.filter(&from, depth);
+        let group_by = self.group_by(&keys);
+        let (list, outputs) = self.list(&from, outputs);
+        let sql = format!("SELECT {list} FROM {}{filter}{group_by}", from.text);
+        Select { sql, outputs, unique }
+    }
+
+    // ---- sets and queries over queries ---------------------------------------------------
+
+    /// UNION, INTERSECT, EXCEPT of two or three queries with the same columns.
+    fn combined(&mut self, depth: usize) -> Select {
+        let from = self.from(depth - 1);
+        let scope: Vec<Item> =
+            from.scope().into_iter().filter(|item| item.kind.is_exact()).collect();
+        let grouped = self.chance(45);
+        let (mut outputs, mut group_by) = (vec![], String::new());
+        if grouped {
+            let keys = self.keys(&scope, false, &[0, 1, 1, 2]);
+            group_by = self.group_by(&keys);
+            outputs = keys;
+            let mut measure = self.measure(&scope);
+            while !measure.kind.is_exact() {
+                measure = self.measure(&scope);
+            }
+            outputs.push(measure);
+        } else {
+            for _ in 0..=self.below(3) {
+                outputs.push(self.value(&scope));
+            }
+        }
+        let tables = self.tables_with(&from, &outputs).filter(|_| self.chance(60));
+        let (list, outputs) = self.list(&from, outputs);
+        let mut sql =
+            format!("SELECT {list} FROM {}{}{group_by}", from.text, self.filter(&from, 1));
+        let word = self.one(&["UNION ALL", "UNION ALL", "UNION", "UNION", "INTERSECT", "EXCEPT"]);
+        for _ in 0..self.one(&[1, 1, 1, 2]) {
+            let filter = self.filter(&from, 1);
+            let mut next = format!("SELECT {list} FROM {}{filter}{group_by}", from.text);
+            if let Some(tables) = &tables {
+                let other = self.one(tables);
+                let alias = &from.relations[0].alias;
+                next = format!("SELECT {list} FROM {other} {alias}{group_by}");
+            }
+            sql.push_str(&format!(" {word} {next}"));
+        }
+        // Sets of a left side that is itself a set are read from the left, as long as words agree.
+        let unique = (word != "UNION ALL").then(|| (0..outputs.len()).collect());
+        let outputs = outputs.into_iter().map(|item| Item { origin: None, ..item }).collect();
+        Select { sql, outputs, unique }
+    }
+
+    /// Other tables that have all columns that are named.
+    fn tables_with(&self, from: &From, outputs: &[Item]) -> Option<Vec<String>> {
+        let [only] = from.relations.as_slice() else { return None };
+        let named: Vec<(String, Kind)> = only
+            .items
+            .iter()
+            .filter(|item| outputs.iter().any(|o| o.sql.contains(&only.qualified(&item.sql))))
+            .map(|item| (item.sql.clone(), item.kind))
+            .collect();
+        let has = |table: &super::schema::Table| {
+            named.iter().all(|(name, kind)| {
+                table.columns.iter().any(|column| column.name == *name && column.kind == *kind)
+            })
+        };
+        let tables = self.schema.tables.iter().filter(|table| has(table));
+        let names: Vec<String> =
+            tables.map(|table| table.name.clone()).filter(|name| *name != only.text).collect();
+        (!names.is_empty()).then_some(names)
+    }
+
+    /// A query over a query.
+    fn wrapped(&mut self, depth: usize) -> Select {
+        let inner = self.select(depth - 1);
+        let unique = inner.unique.clone().filter(|unique| !unique.is_empty());
+        let alias = self.alias();
+        let text = format!("({})", inner.sql);
+        let derived = Relation { alias, ..relation(text, inner) };
+        let scope = derived.scope();
+        let from = From {
+            text: derived.from(),
+            relations: vec![derived],
+            conditions: vec![],
+            right: false,
+        };
+        let filter = match self.chance(60) {
+            true => format!(" WHERE {}", self.condition(&scope, 1)),
+            false => String::new(),
+        };
+        if self.chance(45) {
+            let outputs = from.relations[0].items.clone();
+            let outputs = outputs.into_iter().map(|item| Item { origin: None, ..item }).collect();
+            return Select { sql: format!("SELECT * FROM {}{filter}", from.text), outputs, unique };
+        }
+        let keys = self.keys(&scope, false, &[0, 0, 1, 1, 2]);
+        let count = keys.len();
+        let mut outputs = keys.clone();
+        for _ in 0..=self.below(3) {
+            outputs.push(self.measure(&scope));
+        }
+        let group_by = self.group_by(&keys);
+        let (list, outputs) = self.list(&from, outputs);
+        let sql = format!("SELECT {list} FROM {}{filter}{group_by}", from.text);
+        Select { sql, outputs, unique: Some((0..count).collect()) }
+    }
+}
