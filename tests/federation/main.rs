@@ -12,6 +12,7 @@
 //! tpch        TPC-H over four nodes against one DataFusion
 //! union       random federations against one DataFusion over the union
 //! faults      what is down, wrong, slow or cancelled
+//! absent      a node gone for one part of a statement and not for another
 //! limits      every limit at its edge
 //! http        what an operator's tools see: alive, ready, figures
 //!
@@ -20,9 +21,12 @@
 //! bad_files       Parquet and CSV that are not what they should be
 //! bad_nodes       another schema, too many rows, garbage, nothing
 //! processes       Ctrl-C, killed programs, a client that stops reading
+//! cancel          two hundred statements dropped at random moments
+//! load            nodes killed and started again while many ask
 //! raw             a client that sends any bytes
 //! fake, misdeeds  a node that spoils its answers; how
 //! program         the program as a process
+//! servers         a federation of programs, and what they show from outside
 //! dice, panics    numbers from a seed; whether anything panicked
 //! ```
 
@@ -34,17 +38,20 @@
     reason = "tests"
 )]
 
+mod absent;
 mod answers;
 mod bad_bytes;
 mod bad_files;
 mod bad_nodes;
 mod bad_statements;
+mod cancel;
 mod contracts;
 mod dice;
 mod fake;
 mod faults;
 mod http;
 mod limits;
+mod load;
 mod logs;
 mod misdeeds;
 mod numerics;
@@ -53,6 +60,7 @@ mod processes;
 mod program;
 mod questions;
 mod raw;
+mod servers;
 mod slt;
 mod sql;
 mod threshold;
