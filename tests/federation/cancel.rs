@@ -57,10 +57,10 @@ const CLIENTS: usize = 8;
 const STATEMENTS_EACH: usize = 25;
 /// A statement is dropped before this.
 const MOMENT_MAX_MS: usize = 500;
-/// Longest wait for work to end once nobody wants it.
-const SOON: Duration = Duration::from_secs(10);
+/// Longest wait for work to end once nobody wants it, in an unoptimised build.
+const SOON: Duration = Duration::from_secs(25);
 
-/// What is asked; the last four would take minutes.
+/// What is asked; the last four take long.
 const STATEMENTS: [&str; 9] = [
     "SELECT n, word FROM number",
     "SELECT n, word FROM number ORDER BY word DESC",
@@ -69,12 +69,12 @@ const STATEMENTS: [&str; 9] = [
     "SELECT count(DISTINCT person_number), stddev(units) FROM visit",
     // Rows of pairs, more than any connection holds.
     "SELECT a.n AS x, b.n AS y FROM number a, number b WHERE a.n < 5000",
-    // Every pair at the coordinator; at each node; and at the nodes of a few.
-    "SELECT count(*) FROM number a, number b WHERE md5(concat(a.word, b.word)) LIKE 'zz%'",
+    // Every pair: at the coordinator, at each node, and at the nodes of a few.
+    "SELECT count(*) FROM number a, number b WHERE a.n + b.n < 0",
     "SELECT count(*) FROM number a JOIN number b ON a.organisation = b.organisation \
-     WHERE md5(concat(a.word, b.word)) LIKE 'zz%'",
+     WHERE a.n + b.n < 0",
     "SELECT a.organisation, count(*) FROM number a JOIN number b ON a.organisation = b.organisation \
-     WHERE md5(concat(b.word, a.word)) LIKE 'zz%' AND a.organisation < 'south' GROUP BY 1",
+     WHERE a.n + b.n < -1 AND a.organisation < 'south' GROUP BY 1",
 ];
 
 fn spec() -> Spec {
@@ -239,15 +239,12 @@ async fn dropped_statements_end_everywhere() {
     .await;
     let rounds = if is_long() { 20 } else { 1 };
     for seed in (seed()..).take(rounds) {
-        in_time(async {
-            let tally = drop_all(&layout, seed).await;
-            let started = Instant::now();
-            at_rest(&layout, &programs).await;
-            report(seed, &tally, started.elapsed());
-            assert!(tally.dropped >= CLIENTS * STATEMENTS_EACH / 2, "{tally:?}");
-            check_memory(&mut client, repeats).await;
-        })
-        .await;
+        let tally = in_time(drop_all(&layout, seed)).await;
+        let started = Instant::now();
+        in_time(at_rest(&layout, &programs)).await;
+        report(seed, &tally, started.elapsed());
+        assert!(tally.dropped >= CLIENTS * STATEMENTS_EACH / 2, "{tally:?}");
+        in_time(check_memory(&mut client, repeats)).await;
     }
     for (server, _) in &layout.servers {
         let figures = in_time(figures(&layout, server)).await;
