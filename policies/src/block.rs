@@ -679,16 +679,16 @@ impl Block {
     /// those of derived relations.
     #[must_use]
     pub fn map(self, change: &dyn Fn(Expr) -> Expr) -> Block {
+        self.map_blocks(&|block| block.map_own(change))
+    }
+
+    /// Rebuilds the block with `change` applied to every expression node of its own, children first.
+    #[must_use]
+    pub fn map_own(self, change: &dyn Fn(Expr) -> Expr) -> Block {
         let many = |l: Vec<Expr>| l.into_iter().map(|e| e.map(change)).collect::<Vec<_>>();
-        let from = self.from.into_iter().map(|relation| Relation {
-            source: match relation.source {
-                Source::Derived(block) => Source::Derived(Box::new(block.map(change))),
-                table @ Source::Table { .. } => table,
-            },
-            join: relation.join.map(change),
-        });
+        let joined = |r: Relation| Relation { join: r.join.map(change), ..r };
         Block {
-            from: from.collect(),
+            from: self.from.into_iter().map(joined).collect(),
             filter: many(self.filter),
             output: match self.output {
                 Output::Rows { columns, order, limit } => {

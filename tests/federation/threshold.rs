@@ -212,7 +212,10 @@ async fn a_node_asked_directly_refuses() {
             ("SELECT count(*) FROM visit WHERE diary = 'secret'", "42703 "),
             ("SELECT count(*) FROM visits", "42P01 "),
             ("SELECT clinic, count(*) FROM visit GROUP BY clinic LIMIT 1", "42501 S1.shape"),
-            ("SELECT clinic, count(*) FROM visit GROUP BY clinic HAVING count(*) < 10", "42501 S1.shape"),
+            (
+                "SELECT clinic, count(*) FROM visit GROUP BY clinic HAVING count(*) < 10",
+                "42501 S1.shape",
+            ),
             ("SELECT clinic, count(*) FROM visit GROUP BY clinic ORDER BY 2", "0A000 "),
             ("SELECT clinic, count(*) + 0 FROM visit GROUP BY clinic", "0A000 "),
             ("SELECT clinic, sum(units) OVER () FROM visit", "0A000 "),

@@ -8,7 +8,7 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::row::{RowConverter, SortField};
 use futures::FutureExt;
 use futures::stream::{self, StreamExt, TryStreamExt};
-use hedgerow_policies::{Block, Relation, released_schema};
+use hedgerow_policies::{Block, Join, Relation, released_schema};
 
 use super::federation::{FAN_OUT_MAX, Federation, KnownNode, Standing, for_organisation};
 use super::place::Placement;
@@ -64,16 +64,22 @@ impl FragmentAsk {
     }
 }
 
-/// The text of a block for one node; `None` where the node need not be asked.
-pub(crate) fn text_for(
+/// A fragment as one node is asked it; `None` where the node need not be asked.
+pub(crate) fn block_for(
     federation: &Federation,
-    block: &Block,
-    organisation: &str,
-) -> Option<String> {
-    if block.table_relations().filter_map(Relation::only).any(|only| only != organisation) {
+    ask: &FragmentAsk,
+    node: &KnownNode,
+) -> Option<Block> {
+    let organisation = node.organisation();
+    if ask.block.table_relations().filter_map(Relation::only).any(|only| only != organisation) {
         return None;
     }
-    let mut block = for_organisation(block, organisation);
+    // What is judged by a policy is asked as it was written.
+    let block = match ask.protected {
+        true => ask.block.clone(),
+        false => federation.over_served(&ask.block, node)?,
+    };
+    let mut block = for_organisation(&block, organisation);
     let mut possible = true;
     block.filter.retain(|conjunct| match federation.constant_truth(conjunct) {
         Some(true) => false,
@@ -83,7 +89,7 @@ pub(crate) fn text_for(
         }
         None => true,
     });
-    possible.then(|| emit(&block))
+    possible.then_some(block)
 }
 
 /// What one node is asked: fragment numbers of the statement, and their texts.
@@ -92,28 +98,41 @@ struct NodeBundle<'a> {
     fragments: Vec<(usize, String)>,
 }
 
-/// What one node released: fragment number, threshold, batches.
-type NodeAnswer = Vec<(usize, Option<u32>, Vec<RecordBatch>)>;
+/// What one node released for one fragment: its number, threshold, batches.
+type Part = (usize, Option<u32>, Vec<RecordBatch>);
 
-/// Gathers fragments of a running statement, given with their numbers: one call per node.
+/// What came of asking one node.
+#[derive(Default)]
+struct NodeAnswer {
+    parts: Vec<Part>,
+    /// Fragments that another node can answer.
+    elsewhere: Vec<usize>,
+}
+
+/// Gathers fragments of a running statement, given with their numbers: one call per node. A fragment
+/// that any node can answer is asked of another where the one it was asked of is not there.
 pub(crate) async fn gather(
     running: &Running,
     asks: &[(usize, FragmentAsk)],
 ) -> Result<Vec<Vec<RecordBatch>>, EngineError> {
-    if asks.is_empty() {
-        return Ok(vec![]);
-    }
     let asks: Vec<&FragmentAsk> = asks.iter().map(|(_, ask)| ask).collect();
-    let bundles = bundles(running, &asks)?;
-    // Boxed: the compiler cannot prove the unboxed future Send for every lifetime.
-    let asked: Vec<_> =
-        bundles.into_iter().map(|bundle| ask_node(running, &asks, bundle).boxed()).collect();
-    let answers: Vec<Option<NodeAnswer>> =
-        stream::iter(asked).buffered(FAN_OUT_MAX).try_collect().await?;
     let mut gathered: Vec<Vec<(Option<u32>, Vec<RecordBatch>)>> = vec![vec![]; asks.len()];
-    for (fragment, k, batches) in answers.into_iter().flatten().flatten() {
-        if let Some(parts) = gathered.get_mut(fragment) {
-            parts.push((k, batches));
+    let mut open: BTreeSet<usize> = (0..asks.len()).collect();
+    while !open.is_empty() {
+        let bundles = bundles(running, &asks, &open)?;
+        open.clear();
+        // Boxed: the compiler cannot prove the unboxed future Send for every lifetime.
+        let asked: Vec<_> =
+            bundles.into_iter().map(|bundle| ask_node(running, &asks, bundle).boxed()).collect();
+        let answers: Vec<NodeAnswer> =
+            stream::iter(asked).buffered(FAN_OUT_MAX).try_collect().await?;
+        for answer in answers {
+            open.extend(answer.elsewhere);
+            for (fragment, k, batches) in answer.parts {
+                if let Some(parts) = gathered.get_mut(fragment) {
+                    parts.push((k, batches));
+                }
+            }
         }
     }
     for (ask, parts) in asks.iter().zip(&gathered) {
@@ -128,37 +147,39 @@ pub(crate) async fn gather(
     asks.iter().zip(gathered).map(|(ask, parts)| with_node_columns(ask, parts)).collect()
 }
 
-/// Decides which node is asked what, and notes those that are left out.
+/// Decides which node is asked which of the `open` fragments, and notes those that are left out.
 fn bundles<'a>(
     running: &'a Running,
     asks: &[&FragmentAsk],
+    open: &BTreeSet<usize>,
 ) -> Result<Vec<NodeBundle<'a>>, EngineError> {
     let federation = &running.federation;
     let mut settled: BTreeSet<usize> = BTreeSet::new();
-    let mut serves: BTreeSet<usize> = BTreeSet::new();
     let mut bundles = vec![];
     for node in &federation.nodes {
         let mut fragments = vec![];
-        for (index, ask) in asks.iter().enumerate() {
-            if settled.contains(&index) {
-                continue;
-            }
-            let Some(text) = text_for(federation, &ask.block, node.organisation()) else {
+        for index in open {
+            let Some(ask) = asks.get(*index).filter(|_| !settled.contains(index)) else { continue };
+            let Some(block) = block_for(federation, ask, node) else {
                 running
                     .coverage
                     .note(NodeCoverage::new(node.organisation(), NodeOutcome::NotNeeded));
                 continue;
             };
-            if stands(running, node, ask)? {
-                serves.insert(index);
-                fragments.push((index, text));
+            if stands(running, node, ask, &block)? {
+                fragments.push((*index, emit(&block)));
                 if ask.placement == Placement::AnyNode {
-                    settled.insert(index);
+                    settled.insert(*index);
                 }
             }
         }
         if !fragments.is_empty() {
             bundles.push(NodeBundle { node, fragments });
+        }
+    }
+    for index in open.difference(&settled) {
+        if let Some(ask) = asks.get(*index).filter(|ask| ask.placement == Placement::AnyNode) {
+            check_reachable(running, ask)?;
         }
     }
     if bundles.is_empty() {
@@ -167,15 +188,40 @@ fn bundles<'a>(
     Ok(bundles)
 }
 
+/// Fails where a fragment that any node could answer has none because one cannot be reached.
+pub(crate) fn check_reachable(running: &Running, ask: &FragmentAsk) -> Result<(), EngineError> {
+    let federation = &running.federation;
+    for node in &federation.nodes {
+        if block_for(federation, ask, node).is_some()
+            && let Standing::Unknown(error) = node.standing(&ask.tables(), &federation.contracts)
+        {
+            return Err(EngineError::Node(error));
+        }
+    }
+    Ok(())
+}
+
 /// Tells whether a node can be asked a fragment; notes it where not.
 pub(crate) fn stands(
     running: &Running,
     node: &KnownNode,
     ask: &FragmentAsk,
+    block: &Block,
 ) -> Result<bool, EngineError> {
-    match node.standing(&ask.tables(), &running.federation.contracts) {
+    if ask.placement == Placement::EachNode && running.is_left_out(node.organisation()) {
+        return Ok(false);
+    }
+    match node.standing(&block.tables().collect(), &running.federation.contracts) {
         Standing::Serves => Ok(true),
-        Standing::Absent => Ok(false),
+        Standing::Absent => {
+            if block.from.iter().any(|relation| matches!(relation.join, Join::Left(_))) {
+                running.coverage.notice(format!(
+                    "{} is left out: it does not serve every table of the question",
+                    node.organisation()
+                ));
+            }
+            Ok(false)
+        }
         Standing::Drifted(difference) => {
             let mut coverage = NodeCoverage::new(node.organisation(), NodeOutcome::NotConforming);
             running.coverage.notice(format!(
@@ -198,7 +244,7 @@ async fn ask_node(
     running: &Running,
     asks: &[&FragmentAsk],
     bundle: NodeBundle<'_>,
-) -> Result<Option<NodeAnswer>, EngineError> {
+) -> Result<NodeAnswer, EngineError> {
     let organisation = bundle.node.organisation();
     let (numbers, texts): (Vec<usize>, Vec<String>) = bundle.fragments.into_iter().unzip();
     let request = request(running, texts);
@@ -208,15 +254,22 @@ async fn ask_node(
         Err(error) => Err(EngineError::Node(error)),
     };
     match gathered {
-        Ok(answer) => Ok(Some(answer)),
+        Ok(parts) => Ok(NodeAnswer { parts, elsewhere: vec![] }),
         Err(error) => {
             let wire = error.external();
             let outcome = running.outcome_of(organisation, &wire)?;
+            let anywhere = |number: &usize| {
+                asks.get(*number).is_some_and(|ask| ask.placement == Placement::AnyNode)
+            };
+            let mut elsewhere = vec![];
             if outcome == NodeOutcome::Unavailable {
                 bundle.node.note_failure(&wire);
+                elsewhere.extend(numbers.iter().copied().filter(anywhere));
             }
-            running.left_out(organisation, outcome, &wire)?;
-            Ok(None)
+            if elsewhere.len() < numbers.len() {
+                running.left_out(organisation, outcome, &wire)?;
+            }
+            Ok(NodeAnswer { parts: vec![], elsewhere })
         }
     }
 }
@@ -242,13 +295,13 @@ async fn collect(
     hash: &str,
     running: &Running,
     reply: BundleReply,
-) -> Result<NodeAnswer, EngineError> {
+) -> Result<Vec<Part>, EngineError> {
     let bad = |what: &str| EngineError::bad_answer(organisation, what);
     let asked: Vec<&FragmentAsk> = numbers.iter().filter_map(|n| asks.get(*n).copied()).collect();
     check_reply(organisation, hash, &asked, &reply)?;
     let BundleReply { header, mut batches, .. } = reply;
     let answered = numbers.iter().zip(&header.fragments);
-    let mut answer: NodeAnswer = answered.map(|(number, said)| (*number, said.k, vec![])).collect();
+    let mut answer: Vec<Part> = answered.map(|(number, said)| (*number, said.k, vec![])).collect();
     while let Some((index, batch)) = batches.try_next().await? {
         let (number, _, parts) =
             answer.get_mut(index).ok_or_else(|| bad("it answers an unknown fragment"))?;
@@ -266,7 +319,7 @@ async fn collect(
         let Some(ask) = asks.get(*number) else { continue };
         check_groups(ask, parts).map_err(bad)?;
     }
-    running.coverage.answered(&header);
+    running.take(&header)?;
     Ok(answer)
 }
 

@@ -114,6 +114,8 @@ fn narrowed(plan: LogicalPlan, before: &DFSchemaRef) -> Result<Transformed<Logic
         .schema()
         .iter()
         .zip(before.iter())
+        // It comes and goes with the grouping sets it tells apart, and nobody may name it.
+        .filter(|((_, field), _)| field.name() != Aggregate::INTERNAL_GROUPING_ID)
         .map(|((qualifier, field), (own_qualifier, own))| {
             let column = Expr::Column(Column::new(qualifier.cloned(), field.name()));
             if field.data_type() == own.data_type() {

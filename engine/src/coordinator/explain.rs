@@ -10,10 +10,11 @@ use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::LogicalPlan;
 use hedgerow_policies::Block;
 
-use super::dispatch::{FragmentAsk, text_for};
+use super::dispatch::{FragmentAsk, block_for};
 use super::federation::Federation;
 use super::place::Placement;
 use super::rows::FederatedTable;
+use crate::block::emit;
 use crate::error::EngineError;
 
 /// Builds the rows of an EXPLAIN: `step`, `organisation`, `text`.
@@ -47,8 +48,10 @@ impl Steps<'_> {
         let mut same: Vec<(String, Vec<&str>)> = vec![];
         for node in &self.federation.nodes {
             let organisation = node.organisation();
-            let text = text_for(self.federation, &ask.block, organisation)
-                .unwrap_or_else(|| "not asked: the conditions leave it out".to_owned());
+            let text = block_for(self.federation, ask, node).map_or_else(
+                || "not asked: the conditions leave it out".to_owned(),
+                |block| emit(&block),
+            );
             match same.iter_mut().find(|(known, _)| *known == text) {
                 Some((_, names)) => names.push(organisation),
                 None => same.push((text, vec![organisation])),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::{
     CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider,
 };
@@ -14,9 +14,9 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::{LogicalPlan, TableScan};
 use futures::FutureExt;
 use hedgerow_catalog::{Contracts, NodeDescription, visible_schema};
-use hedgerow_policies::{Block, Expr, Join, Literal, Source};
+use hedgerow_policies::{Block, Expr, Join, Literal, Relation, Source, TypeName};
 
-use crate::block::{Lowering, NotABlock, ScanTarget, canonical, emit};
+use crate::block::{Lowering, NotABlock, ScanTarget, canonical, emit, wire_type};
 use crate::channel::NodeChannel;
 use crate::dialect::{session_config, state_builder};
 use crate::error::{EngineError, WireError};
@@ -140,6 +140,12 @@ impl KnownNode {
         self.set(NodeState { description: None, failure, asked_at: None });
     }
 
+    /// Tells whether the node said what it serves, and this table is not among it.
+    pub(crate) fn lacks(&self, table: &str) -> bool {
+        let lists = |known: Arc<NodeDescription>| known.tables.iter().any(|t| t.name == table);
+        self.description().is_some_and(|known| !lists(known))
+    }
+
     pub(crate) fn standing(&self, tables: &BTreeSet<&str>, contracts: &Contracts) -> Standing {
         let state = self.state();
         let Some(description) = state.description else {
@@ -252,6 +258,61 @@ impl Federation {
             proved.insert(text, (sample, Arc::clone(&schema)));
         }
         Ok(schema)
+    }
+
+    /// The block as one node can answer it: what it does not serve has no rows there. `None` where
+    /// the block has none either.
+    pub(crate) fn over_served(&self, block: &Block, node: &KnownNode) -> Option<Block> {
+        let mut places = vec![];
+        let mut from = vec![];
+        for relation in &block.from {
+            let source = match &relation.source {
+                Source::Table { name, .. } => (!node.lacks(name)).then(|| relation.source.clone()),
+                Source::Derived(inner) => {
+                    self.over_served(inner, node).map(|inner| Source::Derived(Box::new(inner)))
+                }
+            };
+            match (source, &relation.join) {
+                (Some(source), join) => {
+                    places.push(Some(from.len()));
+                    from.push(Relation { source, join: join.clone() });
+                }
+                (None, Join::First | Join::Inner | Join::Semi(_)) => return None,
+                (None, Join::Left(_) | Join::Anti(_) | Join::NotIn(_)) => places.push(None),
+            }
+        }
+        let served = Block { from, ..block.clone() };
+        if served.from.len() == block.from.len() {
+            return Some(served);
+        }
+        let place = |relation: usize| places.get(relation).copied().flatten();
+        let served = served.map_own(&|expr| match expr {
+            Expr::Column { relation, name } => match place(relation) {
+                Some(relation) => Expr::Column { relation, name },
+                None => Expr::Literal(Literal {
+                    data_type: self.type_of(block, relation, &name),
+                    text: None,
+                }),
+            },
+            Expr::Organisation { relation } => {
+                Expr::Organisation { relation: place(relation).unwrap_or(0) }
+            }
+            other => other,
+        });
+        Some(canonical_block(served))
+    }
+
+    fn type_of(&self, block: &Block, relation: usize, name: &str) -> TypeName {
+        let known = block.from.get(relation).and_then(|relation| match &relation.source {
+            Source::Table { name: table, .. } => {
+                Some(self.contracts.get(table)?.column(name)?.data_type.clone())
+            }
+            Source::Derived(inner) => {
+                let schema = self.prove(inner).ok()?;
+                Some(wire_type(schema.field_with_name(name).ok()?.data_type()))
+            }
+        });
+        TypeName(known.unwrap_or(DataType::Null))
     }
 
     /// Evaluates a constant condition; `None` where it is not constant.

@@ -21,15 +21,15 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
 };
-use futures::stream::{StreamExt, TryStreamExt};
+use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use hedgerow_catalog::shared_schema;
 use hedgerow_policies::{Block, Expr, Join, Literal, Output, Relation, Source, TableContract};
 
-use super::dispatch::{FragmentAsk, check_reply, request, stands, text_for};
+use super::dispatch::{FragmentAsk, block_for, check_reachable, check_reply, request, stands};
 use super::federation::Federation;
 use super::place::Placement;
 use super::running::Running;
-use crate::block::{Names, NotABlock, ScanTarget, canonical};
+use crate::block::{Names, NotABlock, ScanTarget, canonical, emit};
 use crate::coverage::{NodeCoverage, NodeOutcome};
 use crate::error::EngineError;
 
@@ -239,29 +239,36 @@ impl TableProvider for FederatedTable {
     }
 }
 
-/// Nodes to ask, with their texts; those left out are noted.
-fn participants(running: &Running, ask: &FragmentAsk) -> Result<Vec<(usize, String)>> {
+/// Nodes to ask, with their texts, one list for each stream of rows: whoever can answer it, in order.
+/// Those left out are noted.
+fn participants(running: &Running, ask: &FragmentAsk) -> Result<Vec<Vec<(usize, String)>>> {
     let mut parts = vec![];
     for (index, node) in running.federation.nodes.iter().enumerate() {
-        let text = text_for(&running.federation, &ask.block, node.organisation());
-        if text.is_some() && !stands(running, node, ask)? {
+        let block = block_for(&running.federation, ask, node);
+        if let Some(block) = &block
+            && !stands(running, node, ask, block)?
+        {
             continue;
         }
         // Asked or not: until its rows are read, it is not known to be needed.
         running.coverage.note(NodeCoverage::new(node.organisation(), NodeOutcome::NotNeeded));
-        parts.extend(text.map(|text| (index, text)));
-        if ask.placement == Placement::AnyNode && !parts.is_empty() {
-            break;
-        }
+        parts.extend(block.map(|block| (index, emit(&block))));
     }
-    Ok(parts)
+    match ask.placement {
+        Placement::EachNode => Ok(parts.into_iter().map(|part| vec![part]).collect()),
+        Placement::AnyNode if parts.is_empty() => {
+            check_reachable(running, ask)?;
+            Ok(vec![])
+        }
+        Placement::AnyNode => Ok(vec![parts]),
+    }
 }
 
 /// Streams rows of an open table, one partition per node.
 #[derive(Debug)]
 struct RowsExec {
-    /// Node number and the text it is asked.
-    parts: Vec<(usize, String)>,
+    /// For each partition the nodes that can answer it, with the text they are asked.
+    parts: Vec<Vec<(usize, String)>>,
     ask: Arc<FragmentAsk>,
     /// Which columns of what a node sends are wanted; `None` for the first ones.
     picked: Option<Vec<usize>>,
@@ -273,7 +280,8 @@ struct RowsExec {
 
 impl DisplayAs for RowsExec {
     fn fmt_as(&self, _t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = self.parts.first().map_or("", |(_, text)| text.as_str());
+        let first = self.parts.first().and_then(|nodes| nodes.first());
+        let text = first.map_or("", |(_, text)| text.as_str());
         write!(f, "RowsExec: nodes={}, text={text}", self.parts.len())
     }
 }
@@ -314,14 +322,14 @@ impl ExecutionPlan for RowsExec {
             return internal_err!("rows outside a running statement");
         };
         let schema = Arc::clone(&self.schema);
-        let Some((node, text)) = self.parts.get(partition).cloned() else {
+        let Some(nodes) = self.parts.get(partition).cloned() else {
             let nothing = futures::stream::empty();
             return Ok(Box::pin(RecordBatchStreamAdapter::new(schema, nothing)));
         };
         let ask = Arc::clone(&self.ask);
         let picked = self.picked.clone();
         let own = Arc::clone(&schema);
-        let asked = RowsAsk { node, text, ask, picked, schema: own, limit: self.limit };
+        let asked = RowsAsk { nodes, ask, picked, schema: own, limit: self.limit };
         let rows = futures::stream::once(async move { asked.rows(running).await })
             .try_flatten()
             .map_err(|error: EngineError| error.into());
@@ -329,12 +337,11 @@ impl ExecutionPlan for RowsExec {
     }
 }
 
-type Rows = futures::stream::BoxStream<'static, Result<RecordBatch, EngineError>>;
+type Rows = BoxStream<'static, Result<RecordBatch, EngineError>>;
 
-/// What one node is asked for.
+/// What one node is asked for: the first of these that can be reached.
 struct RowsAsk {
-    node: usize,
-    text: String,
+    nodes: Vec<(usize, String)>,
     ask: Arc<FragmentAsk>,
     picked: Option<Vec<usize>>,
     /// What the scan yields.
@@ -345,41 +352,62 @@ struct RowsAsk {
 impl RowsAsk {
     async fn rows(self, running: Arc<Running>) -> Result<Rows, EngineError> {
         let guard = Closing(Arc::clone(&running));
-        let Some(node) = running.federation.nodes.get(self.node) else {
-            return Err(EngineError::Internal { what: "an unknown node", source: None });
-        };
-        let organisation = node.organisation().to_owned();
-        let request = request(&running, vec![self.text]);
-        let hash = request.hash();
-        match node.channel.ask(request).await {
-            Ok(reply) => {
-                check_reply(&organisation, &hash, &[&self.ask], &reply)?;
-                running.coverage.answered(&reply.header);
-                let most = self.limit.unwrap_or(usize::MAX);
-                let mut rows = 0;
-                let named = reply.batches.map(move |batch| {
-                    let _open = &guard;
-                    let (_, batch) = batch?;
-                    rows += batch.num_rows();
-                    if rows > most {
-                        return Err(EngineError::bad_answer(
-                            &organisation,
-                            "it sends more rows than it was asked",
-                        ));
-                    }
-                    renamed(&batch, &self.schema, self.picked.as_deref(), &organisation)
-                });
-                Ok(named.boxed())
+        let mut failed = None;
+        for (number, text) in &self.nodes {
+            let Some(node) = running.federation.nodes.get(*number) else { continue };
+            let organisation = node.organisation().to_owned();
+            let each = self.ask.placement == Placement::EachNode;
+            if each && running.is_left_out(&organisation) {
+                return Ok(futures::stream::empty().boxed());
             }
-            Err(error) => {
-                let outcome = running.outcome_of(&organisation, &error)?;
-                if outcome == NodeOutcome::Unavailable {
-                    node.note_failure(&error);
+            let request = request(&running, vec![text.clone()]);
+            let hash = request.hash();
+            let error = match node.channel.ask(request).await {
+                Ok(reply) => {
+                    check_reply(&organisation, &hash, &[&self.ask], &reply)?;
+                    running.take(&reply.header)?;
+                    return Ok(self.named(organisation, reply.batches, guard));
                 }
-                running.left_out(&organisation, outcome, &error)?;
-                Ok(futures::stream::empty().boxed())
+                Err(error) => error,
+            };
+            let outcome = running.outcome_of(&organisation, &error)?;
+            if outcome == NodeOutcome::Unavailable {
+                node.note_failure(&error);
             }
+            if each || outcome != NodeOutcome::Unavailable {
+                running.left_out(&organisation, outcome, &error)?;
+                return Ok(futures::stream::empty().boxed());
+            }
+            failed = Some(error);
         }
+        match failed {
+            Some(error) => Err(EngineError::Node(error)),
+            None => Ok(futures::stream::empty().boxed()),
+        }
+    }
+
+    /// A node's rows under the names of the scan.
+    fn named(
+        self,
+        organisation: String,
+        batches: BoxStream<'static, Result<(usize, RecordBatch), EngineError>>,
+        guard: Closing,
+    ) -> Rows {
+        let most = self.limit.unwrap_or(usize::MAX);
+        let mut rows = 0;
+        let named = batches.map(move |batch| {
+            let _open = &guard;
+            let (_, batch) = batch?;
+            rows += batch.num_rows();
+            if rows > most {
+                return Err(EngineError::bad_answer(
+                    &organisation,
+                    "it sends more rows than it was asked",
+                ));
+            }
+            renamed(&batch, &self.schema, self.picked.as_deref(), &organisation)
+        });
+        named.boxed()
     }
 }
 

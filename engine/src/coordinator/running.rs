@@ -32,6 +32,15 @@ pub(crate) struct Running {
     gathered: Mutex<BTreeMap<usize, Vec<RecordBatch>>>,
     /// Values of the scalar subqueries that fragments ask with.
     parameters: Mutex<BTreeMap<usize, Literal>>,
+    /// Whose part is in the answer, and whose is not: a node is in all of a statement or in none.
+    parts: Mutex<BTreeMap<String, Part>>,
+}
+
+/// Whether what a node has is part of a statement's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Taken,
+    LeftOut,
 }
 
 impl Running {
@@ -56,6 +65,7 @@ impl Running {
             coverage: Arc::clone(coverage),
             gathered: Mutex::default(),
             parameters: Mutex::default(),
+            parts: Mutex::default(),
         }
     }
 
@@ -108,6 +118,36 @@ impl Running {
         }
     }
 
+    /// Tells whether a node is left out of the statement, so that it is not asked again.
+    pub(crate) fn is_left_out(&self, organisation: &str) -> bool {
+        let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        parts.get(organisation) == Some(&Part::LeftOut)
+    }
+
+    /// Takes a node's reply into the answer.
+    ///
+    /// # Errors
+    /// Where another part of the statement goes without this node.
+    pub(crate) fn take(&self, header: &ReplyHeader) -> Result<(), EngineError> {
+        self.settle(&header.organisation, Part::Taken)?;
+        self.coverage.answered(header);
+        Ok(())
+    }
+
+    fn settle(&self, organisation: &str, part: Part) -> Result<(), EngineError> {
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        if *parts.entry(organisation.to_owned()).or_insert(part) == part {
+            return Ok(());
+        }
+        Err(EngineError::Node(WireError {
+            sqlstate: sqlstate::UNAVAILABLE.to_owned(),
+            rule: None,
+            message: format!("`{organisation}` answered one part of the statement and not another"),
+            hint: Some("ask again".to_owned()),
+            organisation: Some(organisation.to_owned()),
+        }))
+    }
+
     /// What a node that cannot take part means: an error, or a line in the coverage.
     pub(crate) fn left_out(
         &self,
@@ -121,7 +161,7 @@ impl Running {
             ..NodeCoverage::new(organisation, outcome)
         });
         match self.on_unavailable {
-            OnUnavailable::Exclude => Ok(()),
+            OnUnavailable::Exclude => self.settle(organisation, Part::LeftOut),
             OnUnavailable::Fail => {
                 let mut error = error.clone();
                 error.organisation.get_or_insert_with(|| organisation.to_owned());
