@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::process::{ChildStderr, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -23,8 +23,8 @@ use tempfile::TempDir;
 use crate::Failure;
 use crate::answers::{Answer, rows};
 use crate::data;
-use crate::processes::resident_mib;
-use crate::tables::{NODES, TABLES};
+use crate::processes::{Process, resident_mib};
+use crate::tables::{NODES, TABLES, Table};
 
 /// Longest wait for a server to serve.
 const START_MAX: Duration = Duration::from_secs(60);
@@ -32,8 +32,8 @@ const START_MAX: Duration = Duration::from_secs(60);
 const LOG_LINES_MAX: usize = 20;
 
 const USER: &str = "analyst";
-const PASSWORD: &str = "correct horse";
-const COORDINATOR: &str = "coordinator";
+pub(crate) const PASSWORD: &str = "correct horse";
+pub(crate) const COORDINATOR: &str = "coordinator";
 
 /// Four nodes and a coordinator, each a process; killed when dropped.
 pub(crate) struct Federation {
@@ -42,19 +42,11 @@ pub(crate) struct Federation {
     folder: TempDir,
 }
 
-/// One server process, killed when dropped.
+/// One server process.
 struct Server {
-    child: Child,
+    process: Process,
     url: String,
     started: Duration,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // What cannot be killed has ended.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 impl Federation {
@@ -63,13 +55,15 @@ impl Federation {
         let folder = tempfile::tempdir()?;
         let path = folder.path();
         let names: Vec<String> = (0..NODES).map(|node| format!("node_{node}")).collect();
-        prepare(path, data, &names)?;
+        prepare(path, data, &names, &hash_password(PASSWORD)?)?;
         let mut nodes = vec![];
         for (node, name) in names.iter().enumerate() {
-            fs::write(path.join(name).join("serve.toml"), node_config(data, node, name))?;
+            let config = node_config(data, node, name, &TABLES);
+            fs::write(path.join(name).join("serve.toml"), config)?;
             nodes.push(Server::start(path, name).await?);
         }
-        let config = coordinator_config(&names, &nodes);
+        let urls = nodes.iter().map(|node| node.url.as_str());
+        let config = coordinator_config(names.iter().map(String::as_str).zip(urls));
         fs::write(path.join(COORDINATOR).join("serve.toml"), config)?;
         let coordinator = Server::start(path, COORDINATOR).await?;
         Ok(Self { nodes, coordinator, folder })
@@ -97,12 +91,22 @@ impl Federation {
 
     /// Resident memory of each node, in MiB.
     pub(crate) fn memory(&self) -> Vec<f64> {
-        self.nodes.iter().map(|node| resident_mib(node.child.id())).collect()
+        self.nodes.iter().map(|node| resident_mib(node.process())).collect()
+    }
+
+    /// The processes of the nodes.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = u32> {
+        self.nodes.iter().map(Server::process)
+    }
+
+    /// The process of the coordinator.
+    pub(crate) fn coordinator(&self) -> u32 {
+        self.coordinator.process()
     }
 
     /// All server processes.
     pub(crate) fn processes(&self) -> impl Iterator<Item = u32> {
-        self.nodes.iter().chain([&self.coordinator]).map(|server| server.child.id())
+        self.nodes().chain([self.coordinator()])
     }
 }
 
@@ -121,12 +125,17 @@ impl Server {
             .spawn()?;
         let log = child.stderr.take();
         // Made at once, so that it is killed whatever comes next.
-        let mut server = Self { child, url: String::new(), started: Duration::ZERO };
+        let mut server =
+            Self { process: Process(child), url: String::new(), started: Duration::ZERO };
         let address = address(log.ok_or("a server without a log")?);
         server.url = format!("https://{}", address.map_err(|e| format!("{name}: {e}"))?);
         client(&server.url, folder).await?;
         server.started = begin.elapsed();
         Ok(server)
+    }
+
+    fn process(&self) -> u32 {
+        self.process.0.id()
     }
 }
 
@@ -172,15 +181,21 @@ pub(crate) async fn ask(client: &mut SqlClient, sql: &str) -> Result<Answer, Fai
     Ok(Answer { rows: rows(&batches)?, ms })
 }
 
-async fn client(url: &str, folder: &Path) -> Result<SqlClient, Failure> {
+/// A new client of the server at `url`, whose authority is in `folder`.
+pub(crate) async fn client(url: &str, folder: &Path) -> Result<SqlClient, Failure> {
     let tls = ClientTls { authority: folder.join("authority.pem"), domain: None };
     let credentials = Credentials { user: USER.to_owned(), password: PASSWORD.to_owned() };
     let client = SqlClient::connect(url, &tls, credentials).await;
     Ok(client.map_err(|error| format!("{}: {}", error.sqlstate, error.message))?)
 }
 
-/// Writes what all servers share.
-fn prepare(folder: &Path, data: &Path, nodes: &[String]) -> Result<(), Failure> {
+/// Writes what all servers share; `hash` is that of the password.
+pub(crate) fn prepare(
+    folder: &Path,
+    data: &Path,
+    nodes: &[String],
+    hash: &str,
+) -> Result<(), Failure> {
     let contracts = folder.join("contracts");
     fs::create_dir(&contracts)?;
     for table in &TABLES {
@@ -189,7 +204,6 @@ fn prepare(folder: &Path, data: &Path, nodes: &[String]) -> Result<(), Failure> 
             fs::write(contracts.join(format!("{name}.toml")), text)?;
         }
     }
-    let hash = hash_password(PASSWORD)?;
     fs::write(folder.join("users.toml"), format!("[users]\n{USER} = \"{hash}\"\n"))?;
     let servers: Vec<String> = nodes.iter().cloned().chain([COORDINATOR.to_owned()]).collect();
     for server in &servers {
@@ -213,12 +227,13 @@ file = \"../users.toml\"
 format = \"json\"
 ";
 
-fn node_config(data: &Path, node: usize, name: &str) -> String {
+/// The configuration of a node called `name` that serves what `node` has of the tables.
+pub(crate) fn node_config(data: &Path, node: usize, name: &str, tables: &[Table]) -> String {
     let mut text = format!(
         "organisation = \"{name}\"\n{COMMON}[policy]\npreset = \"primary_only\"\nk = 10\n\
          [ledger]\nfile = \"ledger.ndjson\"\n"
     );
-    for table in &TABLES {
+    for table in tables {
         let file = data::file(data, table, node).to_string_lossy().into_owned();
         let names = [Some(table.name), table.protected.as_ref().map(|protected| protected.name)];
         for name in names.into_iter().flatten() {
@@ -229,13 +244,13 @@ fn node_config(data: &Path, node: usize, name: &str) -> String {
     text
 }
 
-fn coordinator_config(names: &[String], nodes: &[Server]) -> String {
+/// The configuration of a coordinator of nodes with these names and addresses.
+pub(crate) fn coordinator_config<'a>(nodes: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     let mut text =
         format!("{COMMON}[federation]\nuser = \"{USER}\"\npassword_file = \"node.password\"\n");
-    for (name, node) in names.iter().zip(nodes) {
+    for (name, url) in nodes {
         text.push_str(&format!(
-            "[[federation.nodes]]\norganisation = \"{name}\"\nurl = \"{}\"\n",
-            node.url
+            "[[federation.nodes]]\norganisation = \"{name}\"\nurl = \"{url}\"\n"
         ));
     }
     text

@@ -9,27 +9,33 @@
 //! data         TPC-H files, made once, split by customer
 //! tables       which table is where, and its contract
 //! questions    what is asked
+//! tpch         the 22 questions of TPC-H
 //! federation   server processes, their configuration, and clients
 //! reference    one DataFusion in a process of its own
 //! answers      answers that can be compared
 //! measure      runs in turns, medians
+//! figures      many clients, clients that leave, many groups
+//! crowd        very many nodes in one process
 //! processes    what the system says of a process: memory, processor time
 //! report       the table and the line of JSON
 //! ```
 //!
 //! `HEDGEROW_BENCH_SCALE` sets the scale factor (1), `HEDGEROW_BENCH_ROUNDS` the measured rounds
-//! (15), `HEDGEROW_BENCH_PROGRAM` another `hedgerow` to run. Arguments choose comparisons by name:
-//! `-- q1 small`.
+//! (15, and 5 of the 22), `HEDGEROW_BENCH_PROGRAM` another `hedgerow` to run. Arguments choose what
+//! is measured by name, `-- q1 small tpch`, as does `HEDGEROW_BENCH_ONLY`, `q17,q20`.
 
 mod answers;
+mod crowd;
 mod data;
 mod federation;
+mod figures;
 mod measure;
 mod processes;
 mod questions;
 mod reference;
 mod report;
 mod tables;
+mod tpch;
 
 use std::error::Error;
 use std::io::Write;
@@ -45,6 +51,7 @@ use crate::processes::cpu_ms;
 use crate::questions::{Against, COMPARISONS, Comparison};
 use crate::reference::Reference;
 use crate::report::Report;
+use crate::tpch::{Outcome, QUERIES, Query};
 
 /// Anything that stops the benchmark.
 type Failure = Box<dyn Error + Send + Sync>;
@@ -53,7 +60,8 @@ type Failure = Box<dyn Error + Send + Sync>;
 struct Settings {
     scale: f64,
     rounds: usize,
-    /// Names of comparisons; empty for all.
+    tpch_rounds: usize,
+    /// Names of comparisons, questions and figures; empty for all.
     only: Vec<String>,
 }
 
@@ -66,16 +74,26 @@ impl Settings {
             }
             Err(_) => Ok(default),
         };
+        let rounds =
+            |default| Ok::<_, String>((number("HEDGEROW_BENCH_ROUNDS", default)? as usize).max(1));
+        let only = std::env::var("HEDGEROW_BENCH_ONLY").unwrap_or_default();
+        let only = only.split(',').map(str::trim).filter(|name| !name.is_empty());
+        // Cargo adds `--bench`.
+        let arguments = arguments.iter().filter(|text| !text.starts_with("--"));
         Ok(Self {
             scale: number("HEDGEROW_BENCH_SCALE", 1.0)?,
-            rounds: (number("HEDGEROW_BENCH_ROUNDS", 15.0)? as usize).max(1),
-            // Cargo adds `--bench`.
-            only: arguments.iter().filter(|text| !text.starts_with("--")).cloned().collect(),
+            rounds: rounds(15.0)?,
+            tpch_rounds: rounds(5.0)?,
+            only: arguments.cloned().chain(only.map(str::to_owned)).collect(),
         })
     }
 
-    fn wants(&self, comparison: &Comparison) -> bool {
-        self.only.is_empty() || self.only.iter().any(|name| name == comparison.key)
+    fn wants(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|wanted| wanted == name)
+    }
+
+    fn wants_query(&self, query: &Query) -> bool {
+        self.wants(query.name) || self.wants("tpch")
     }
 }
 
@@ -83,6 +101,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let done = match arguments.split_first() {
         Some((first, folders)) if first == reference::ARGUMENT => reference::serve(folders),
+        Some((first, folders)) if first == crowd::ARGUMENT => crowd::serve(folders),
         _ => run(&arguments),
     };
     match done {
@@ -100,7 +119,7 @@ fn run(arguments: &[String]) -> Result<(), Failure> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         // An interrupt drops the processes with the future that owns them.
         tokio::select! {
-            done = compare_all(&settings, &data) => done,
+            done = measure_and_report(&settings, &data) => done,
             () = interrupted() => Err("interrupted".into()),
         }
     })
@@ -127,27 +146,55 @@ async fn interrupted() {
     }
 }
 
-async fn compare_all(settings: &Settings, data: &Path) -> Result<(), Failure> {
+/// What was measured is printed even if the rest of it fails.
+async fn measure_and_report(settings: &Settings, data: &Path) -> Result<(), Failure> {
+    let mut report = Report::new(settings.scale, settings.rounds);
+    let done = measure_all(settings, data, &mut report).await;
+    report.print(&mut std::io::stdout().lock())?;
+    done
+}
+
+async fn measure_all(settings: &Settings, data: &Path, report: &mut Report) -> Result<(), Failure> {
     let federation = Federation::start(data).await?;
     let mut reference = Reference::start(data, &federation.contracts())?;
     // Two connections, so that two questions of one comparison can hold one each.
     let mut first = federation.client().await?;
     let mut second = federation.client().await?;
-    let mut report = Report::new(settings.scale, settings.rounds);
     report.started(&federation);
     report.memory("idle", &federation.memory());
     ask(&mut first, questions::Q1).await?;
     report.memory("after_q1", &federation.memory());
     let load = Load::start(federation.processes().chain([reference.process()]));
-    for comparison in COMPARISONS.iter().filter(|comparison| settings.wants(comparison)) {
+    for comparison in COMPARISONS.iter().filter(|comparison| settings.wants(comparison.key)) {
         let rounds = Rounds::of(comparison, settings.rounds);
         let sides = Sides { federation: &federation, first: &mut first, second: &mut second };
-        let runs = compare(comparison, rounds, sides, &mut reference).await;
-        report.compared(comparison, &runs.map_err(|e| format!("{}: {e}", comparison.key))?);
+        let Comparison { key, sql, against, .. } = comparison;
+        let runs = compare(sql, *against, rounds, sides, &mut reference).await;
+        report.compared(comparison, &runs.map_err(|e| format!("{key}: {e}"))?);
+    }
+    let mut outcomes = vec![];
+    for query in QUERIES.iter().filter(|query| settings.wants_query(query)) {
+        let sides = Sides { federation: &federation, first: &mut first, second: &mut second };
+        let outcome = try_query(query, settings.tpch_rounds, sides, &mut reference).await;
+        outcomes.push((query.name, outcome.map_err(|e| format!("{}: {e}", query.name))?));
+    }
+    if !outcomes.is_empty() {
+        report.tpch(&outcomes, settings.tpch_rounds);
     }
     report.others(load.others());
     report.memory("at_end", &federation.memory());
-    report.print(&mut std::io::stdout().lock())?;
+    if settings.wants("clients") {
+        figures::clients(&federation, report).await?;
+    }
+    if settings.wants("cancel") {
+        figures::cancel(&federation, report).await?;
+    }
+    if settings.wants("merge") {
+        figures::merge(data, &mut reference, report).await?;
+    }
+    if settings.wants("nodes") {
+        crowd::measure(data, report).await?;
+    }
     Ok(())
 }
 
@@ -168,23 +215,39 @@ async fn timed(
     Ok(Run { ms, cpu_ms: cpu_ms() - before })
 }
 
+/// Measures a question of TPC-H, unless the federation does not answer it.
+async fn try_query(
+    query: &Query,
+    rounds: usize,
+    sides: Sides<'_>,
+    reference: &mut Reference,
+) -> Result<Outcome, Failure> {
+    if let Err(error) = ask(sides.first, query.sql).await {
+        let reason = error.to_string();
+        return Ok(Outcome::Refused(reason.lines().next().unwrap_or_default().to_owned()));
+    }
+    let against = Against::DataFusion;
+    let runs = compare(query.sql, against, Rounds::few(rounds), sides, reference).await?;
+    Ok(Outcome::Answered(runs))
+}
+
 /// Checks that both sides give one answer, then measures them in turns.
 async fn compare(
-    comparison: &Comparison,
+    sql: &str,
+    against: Against,
     rounds: Rounds,
     sides: Sides<'_>,
     reference: &mut Reference,
 ) -> Result<Runs, Failure> {
     let Sides { federation, first, second } = sides;
-    let one = ask(first, comparison.sql).await?;
+    let one = ask(first, sql).await?;
     let servers_ms = || federation.processes().map(cpu_ms).sum::<f64>();
-    let ours = async || timed(&servers_ms, ask(first, comparison.sql)).await;
-    match comparison.against {
+    let ours = async || timed(&servers_ms, ask(first, sql)).await;
+    match against {
         Against::DataFusion => {
-            assert_same(&one.rows, &reference.ask(comparison.sql)?.rows)?;
+            assert_same(&one.rows, &reference.ask(sql)?.rows)?;
             let process = reference.process();
-            let theirs =
-                async || timed(&|| cpu_ms(process), async { reference.ask(comparison.sql) }).await;
+            let theirs = async || timed(&|| cpu_ms(process), async { reference.ask(sql) }).await;
             in_turns(rounds, ours, theirs).await
         }
         Against::Federation(other) => {

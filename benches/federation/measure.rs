@@ -21,6 +21,11 @@ impl Rounds {
     pub(crate) fn of(comparison: &Comparison, rounds: usize) -> Self {
         Self { warm_ups: WARM_UPS * comparison.times, measured: rounds * comparison.times }
     }
+
+    /// Rounds of a question that is one of many, and was asked before.
+    pub(crate) fn few(rounds: usize) -> Self {
+        Self { warm_ups: 1, measured: rounds }
+    }
 }
 
 /// One run of one side, in milliseconds.

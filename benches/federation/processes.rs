@@ -1,16 +1,38 @@
-//! What the system says of processes: memory and processor time, from `/proc`.
+//! Processes that end with their owner, and what the system says of processes: memory and processor
+//! time, from `/proc`.
 //!
 //! Where there is no `/proc`, figures are not numbers, and the report leaves them out.
 
 use std::fs;
+use std::process::Child;
 
 /// A tick of the clock that processor time is counted by, the same on every Linux we know.
 const TICK_MS: f64 = 10.0;
 
+/// A process, killed when dropped.
+pub(crate) struct Process(pub(crate) Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // What cannot be killed has ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Resident memory of a process, in MiB.
 pub(crate) fn resident_mib(process: u32) -> f64 {
+    status_mib(process, "VmRSS:")
+}
+
+/// The most a process has had resident since it started, in MiB.
+pub(crate) fn peak_mib(process: u32) -> f64 {
+    status_mib(process, "VmHWM:")
+}
+
+fn status_mib(process: u32, key: &str) -> f64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(key));
     let kib = line.and_then(|line| line.split_whitespace().next()).and_then(|kib| kib.parse().ok());
     kib.map_or(f64::NAN, |kib: f64| kib / 1_024.0)
 }

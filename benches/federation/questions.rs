@@ -37,7 +37,7 @@ order by
 }
 
 /// A question so small that only the way there and back counts.
-const SMALL: &str =
+pub(crate) const SMALL: &str =
     "select n_regionkey, count(*) as nations from nation_part group by n_regionkey order by 1";
 
 /// Who answers the question a federation is compared with.

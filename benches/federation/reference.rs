@@ -5,7 +5,7 @@
 
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -18,14 +18,15 @@ use serde_json::{Value, json};
 
 use crate::Failure;
 use crate::answers::{Answer, Row, rows};
+use crate::processes::Process;
 use crate::tables::TABLES;
 
 /// Makes this executable the reference. Folders of the data and of the contracts follow.
 pub(crate) const ARGUMENT: &str = "--reference";
 
-/// The process, killed when dropped.
+/// The process.
 pub(crate) struct Reference {
-    child: Child,
+    process: Process,
     questions: ChildStdin,
     answers: Lines<BufReader<ChildStdout>>,
 }
@@ -40,14 +41,15 @@ impl Reference {
             .stdout(Stdio::piped())
             .spawn()?;
         let (questions, answers) = (child.stdin.take(), child.stdout.take());
+        let process = Process(child);
         let pipes = questions.zip(answers);
         let (questions, answers) = pipes.ok_or("the reference has no pipes")?;
-        Ok(Self { child, questions, answers: BufReader::new(answers).lines() })
+        Ok(Self { process, questions, answers: BufReader::new(answers).lines() })
     }
 
     /// Its process.
     pub(crate) fn process(&self) -> u32 {
-        self.child.id()
+        self.process.0.id()
     }
 
     /// Asks one question.
@@ -61,14 +63,6 @@ impl Reference {
         let ms = answer.get("ms").and_then(Value::as_f64).ok_or("the reference took no time")?;
         let rows = answer.get("rows").cloned().unwrap_or_default();
         Ok(Answer { rows: serde_json::from_value::<Vec<Row>>(rows)?, ms })
-    }
-}
-
-impl Drop for Reference {
-    fn drop(&mut self) {
-        // What cannot be killed has ended.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

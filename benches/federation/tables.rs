@@ -21,6 +21,8 @@ pub(crate) enum Home {
 pub(crate) struct Table {
     pub(crate) name: &'static str,
     pub(crate) home: Home,
+    /// Numbers that each organisation gives on its own.
+    identifiers: &'static [&'static str],
     /// The table once more, with customers as people.
     pub(crate) protected: Option<Protected>,
 }
@@ -45,13 +47,35 @@ const LINEITEM_PROTECTED: Protected = Protected {
 
 /// The tables that are made. `lineitem` has its order's customer in `l_custkey`; `nation_part` is
 /// `nation` split by its key, as a small table with rows at every node.
-pub(crate) const TABLES: [Table; 5] = [
-    Table { name: "customer", home: Home::Split("c_custkey"), protected: None },
-    Table { name: "orders", home: Home::Split("o_custkey"), protected: None },
-    Table { name: "lineitem", home: Home::Split("l_custkey"), protected: Some(LINEITEM_PROTECTED) },
-    Table { name: "nation", home: Home::Everywhere, protected: None },
-    Table { name: "nation_part", home: Home::Split("n_nationkey"), protected: None },
+pub(crate) const TABLES: [Table; 9] = [
+    split("customer", "c_custkey", &["c_custkey"]),
+    split("orders", "o_custkey", &["o_orderkey", "o_custkey"]),
+    Table {
+        protected: Some(LINEITEM_PROTECTED),
+        ..split("lineitem", "l_custkey", &["l_orderkey", "l_custkey"])
+    },
+    everywhere("part"),
+    everywhere("supplier"),
+    everywhere("partsupp"),
+    everywhere("nation"),
+    everywhere("region"),
+    NATION_PART,
 ];
+
+/// The small table that is split.
+pub(crate) const NATION_PART: Table = split("nation_part", "n_nationkey", &[]);
+
+const fn split(
+    name: &'static str,
+    by: &'static str,
+    identifiers: &'static [&'static str],
+) -> Table {
+    Table { name, home: Home::Split(by), identifiers, protected: None }
+}
+
+const fn everywhere(name: &'static str) -> Table {
+    Table { name, home: Home::Everywhere, identifiers: &[], protected: None }
+}
 
 impl Table {
     /// How many files it has.
@@ -85,7 +109,10 @@ impl Table {
             self.name,
             self.home == Home::Everywhere
         );
-        contract(head, schema, |_| "roles = [\"open\"]\n")
+        contract(head, schema, |name| match self.identifiers.contains(&name) {
+            true => "roles = [\"identifier\"]\nscope = \"organisation\"\n",
+            false => "roles = [\"open\"]\n",
+        })
     }
 }
 
