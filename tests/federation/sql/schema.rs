@@ -1,6 +1,7 @@
 //! What random statements can be about: tables, columns by kind, and the keys on which tables
 //! join. Main type: [`Schema`].
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch};
@@ -109,7 +110,13 @@ impl Table {
             let key = name == "person_number" || name.ends_with("key");
             Column { literals: literals(kind, array), name, kind, key }
         };
-        let columns = columns.map(column).collect();
+        let columns: Vec<Column> = columns.map(column).collect();
+        let keys = unique.iter().map(|name| values_of(rows.column_by_name(name).unwrap()));
+        let keys: Vec<Vec<Value>> = keys.collect();
+        let key =
+            |row: usize| format!("{:?}", keys.iter().map(|key| &key[row]).collect::<Vec<_>>());
+        let different: BTreeSet<String> = (0..rows.num_rows()).map(key).collect();
+        assert_eq!(different.len(), rows.num_rows(), "{name}: {unique:?} is no key");
         Self { name: name.to_owned(), columns, unique: unique.to_vec() }
     }
 }
@@ -190,7 +197,8 @@ pub(super) fn tpch_unique(table: &str) -> &'static [&'static str] {
         "lineitem" => &["l_orderkey", "l_linenumber"],
         "part" => &["p_partkey"],
         "supplier" => &["s_suppkey"],
-        "partsupp" => &["ps_partkey", "ps_suppkey"],
+        // At this scale a part may have a supplier twice.
+        "partsupp" => &["ps_partkey", "ps_suppkey", "ps_comment"],
         "nation" => &["n_nationkey"],
         _ => &["r_regionkey"],
     }
