@@ -23,6 +23,8 @@ pub(crate) struct Table {
     pub(crate) home: Home,
     /// Numbers that each organisation gives on its own.
     identifiers: &'static [&'static str],
+    /// Columns that together name a row.
+    key: &'static [&'static str],
     /// The table once more, with customers as people.
     pub(crate) protected: Option<Protected>,
 }
@@ -48,33 +50,39 @@ const LINEITEM_PROTECTED: Protected = Protected {
 /// The tables that are made. `lineitem` has its order's customer in `l_custkey`; `nation_part` is
 /// `nation` split by its key, as a small table with rows at every node.
 pub(crate) const TABLES: [Table; 9] = [
-    split("customer", "c_custkey", &["c_custkey"]),
-    split("orders", "o_custkey", &["o_orderkey", "o_custkey"]),
+    split("customer", "c_custkey", &["c_custkey"], &["c_custkey"]),
+    split("orders", "o_custkey", &["o_orderkey", "o_custkey"], &["o_orderkey"]),
     Table {
         protected: Some(LINEITEM_PROTECTED),
-        ..split("lineitem", "l_custkey", &["l_orderkey", "l_custkey"])
+        ..split(
+            "lineitem",
+            "l_custkey",
+            &["l_orderkey", "l_custkey"],
+            &["l_orderkey", "l_linenumber"],
+        )
     },
-    everywhere("part"),
-    everywhere("supplier"),
-    everywhere("partsupp"),
-    everywhere("nation"),
-    everywhere("region"),
+    everywhere("part", &["p_partkey"]),
+    everywhere("supplier", &["s_suppkey"]),
+    everywhere("partsupp", &["ps_partkey", "ps_suppkey"]),
+    everywhere("nation", &["n_nationkey"]),
+    everywhere("region", &["r_regionkey"]),
     NATION_PART,
 ];
 
 /// The small table that is split.
-pub(crate) const NATION_PART: Table = split("nation_part", "n_nationkey", &[]);
+pub(crate) const NATION_PART: Table = split("nation_part", "n_nationkey", &[], &["n_nationkey"]);
 
 const fn split(
     name: &'static str,
     by: &'static str,
     identifiers: &'static [&'static str],
+    key: &'static [&'static str],
 ) -> Table {
-    Table { name, home: Home::Split(by), identifiers, protected: None }
+    Table { name, home: Home::Split(by), identifiers, key, protected: None }
 }
 
-const fn everywhere(name: &'static str) -> Table {
-    Table { name, home: Home::Everywhere, identifiers: &[], protected: None }
+const fn everywhere(name: &'static str, key: &'static [&'static str]) -> Table {
+    Table { name, home: Home::Everywhere, identifiers: &[], key, protected: None }
 }
 
 impl Table {
@@ -105,9 +113,11 @@ impl Table {
 
     fn open_contract(&self, schema: &Schema) -> Result<String, Failure> {
         let head = format!(
-            "name = \"{}\"\nversion = 1\nprotection = \"open\"\nreference = {}\n",
+            "name = \"{}\"\nversion = 1\nprotection = \"open\"\nreference = {}\n\
+             keys = [{:?}]\n",
             self.name,
-            self.home == Home::Everywhere
+            self.home == Home::Everywhere,
+            self.key
         );
         contract(head, schema, |name| match self.identifiers.contains(&name) {
             true => "roles = [\"identifier\"]\nscope = \"organisation\"\n",

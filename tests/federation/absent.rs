@@ -53,7 +53,6 @@ const CODED: &str =
 
 /// The coordinator still believes in the first node, which it asks for the codes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-#[ignore = "not yet so: where the one node asked is gone, a reference table is taken for empty"]
 async fn another_node_answers_for_a_reference_table() {
     in_time(async {
         for sql in [COUNT, CODED] {
@@ -86,7 +85,6 @@ async fn another_node_answers_for_a_reference_table() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-#[ignore = "not yet so: a reference table that no node answers for is taken for empty"]
 async fn a_reference_table_that_nobody_answers_for_is_not_empty() {
     in_time(async {
         let mut world = World::start(spec()).await;
@@ -118,7 +116,6 @@ async fn a_reference_table_that_nobody_answers_for_is_not_empty() {
 /// Each scan of a statement is a call of its own. A node that answers one and not the other is out of
 /// both, or the statement fails.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-#[ignore = "not yet so: each scan and fragment settles for itself which nodes take part"]
 async fn a_node_is_in_all_scans_or_in_none() {
     in_time(async {
         let fake = Fake::new();

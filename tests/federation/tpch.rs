@@ -26,6 +26,16 @@ const NODES: i64 = 4;
 const REFERENCE: [&str; 5] = ["part", "supplier", "partsupp", "nation", "region"];
 
 /// Numbers that each organisation gives on its own: rows that have one in common are at one node.
+const KEYS: [(&str, &[&str]); 8] = [
+    ("customer", &["c_custkey"]),
+    ("orders", &["o_orderkey"]),
+    ("lineitem", &["l_orderkey", "l_linenumber"]),
+    ("part", &["p_partkey"]),
+    ("supplier", &["s_suppkey"]),
+    ("partsupp", &["ps_partkey", "ps_suppkey"]),
+    ("nation", &["n_nationkey"]),
+    ("region", &["r_regionkey"]),
+];
 const IDENTIFIERS: [&str; 4] = ["c_custkey", "o_custkey", "o_orderkey", "l_orderkey"];
 
 /// A query, and how many rows it has at [`SCALE`].
@@ -105,8 +115,11 @@ fn whole(batches: impl Iterator<Item = RecordBatch>) -> RecordBatch {
 
 fn contract(name: &str, batch: &RecordBatch) -> String {
     let reference = REFERENCE.contains(&name);
-    let mut text =
-        format!("name = \"{name}\"\nversion = 1\nprotection = \"open\"\nreference = {reference}\n");
+    let (_, key) = KEYS.iter().find(|(table, _)| *table == name).unwrap();
+    let mut text = format!(
+        "name = \"{name}\"\nversion = 1\nprotection = \"open\"\nreference = {reference}\n\
+         keys = [{key:?}]\n"
+    );
     for field in batch.schema().fields() {
         let type_name = match field.data_type() {
             DataType::Int32 => "int32".to_owned(),
