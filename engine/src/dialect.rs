@@ -3,6 +3,7 @@
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::SessionConfig;
 
+use crate::coordinator::exact_sum_udf;
 use crate::node::people_udaf;
 
 /// Settings for reading statements and fragments: the same at every coordinator and node.
@@ -35,6 +36,9 @@ pub(crate) fn state_builder(config: SessionConfig) -> SessionStateBuilder {
     let mut builder = SessionStateBuilder::new().with_config(config).with_default_features();
     if let Some(functions) = builder.aggregate_functions() {
         functions.push(people_udaf());
+    }
+    if let Some(functions) = builder.scalar_functions() {
+        functions.push(exact_sum_udf());
     }
     builder
 }

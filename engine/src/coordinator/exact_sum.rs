@@ -6,15 +6,16 @@
 //! coordinator, of released values: a node never fails on its data, and a failure tells nothing
 //! that the answer would not. Entry: [`exact_sums`].
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::tree_node::Transformed;
-use datafusion::common::{Column, DFSchema, DFSchemaRef, Result, internal_err};
+use datafusion::common::{Column, DFSchema, DFSchemaRef, Result, internal_err, plan_err};
 use datafusion::logical_expr::{
-    Aggregate, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Projection, ScalarFunctionArgs,
-    ScalarUDF, ScalarUDFImpl, Signature, Volatility, Window, WindowFunctionDefinition, cast,
+    Aggregate, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Projection, ReturnFieldArgs,
+    ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, Window,
+    WindowFunctionDefinition, cast, lit,
 };
 
 use crate::error::EngineError;
@@ -121,24 +122,29 @@ fn narrowed(plan: LogicalPlan, before: &DFSchemaRef) -> Result<Transformed<Logic
             if field.data_type() == own.data_type() {
                 return column;
             }
-            let narrow = ScalarUDF::from(Narrow::new(own.data_type().clone()));
-            narrow.call(vec![column]).alias_qualified(own_qualifier.cloned(), own.name())
+            let narrow = exact_sum_udf().call(vec![column, lit(own.data_type().to_string())]);
+            narrow.alias_qualified(own_qualifier.cloned(), own.name())
         })
         .collect();
     let plan = Projection::try_new(exprs, Arc::new(plan))?;
     Ok(Transformed::yes(LogicalPlan::Projection(plan)))
 }
 
-/// A sum in the type the statement announced, or [`EngineError::OutOfRange`].
+/// `exact_sum(sum, type)`: a sum in the type that is named, or [`EngineError::OutOfRange`].
+pub(crate) fn exact_sum_udf() -> Arc<ScalarUDF> {
+    static UDF: LazyLock<Arc<ScalarUDF>> =
+        LazyLock::new(|| Arc::new(ScalarUDF::from(Narrow::default())));
+    Arc::clone(&UDF)
+}
+
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Narrow {
-    to: DataType,
     signature: Signature,
 }
 
-impl Narrow {
-    fn new(to: DataType) -> Self {
-        Self { to, signature: Signature::any(1, Volatility::Immutable) }
+impl Default for Narrow {
+    fn default() -> Self {
+        Self { signature: Signature::any(2, Volatility::Immutable) }
     }
 }
 
@@ -152,14 +158,23 @@ impl ScalarUDFImpl for Narrow {
     }
 
     fn return_type(&self, _arg_types: &[DataType]) -> Result<DataType> {
-        Ok(self.to.clone())
+        internal_err!("the type of a sum is told by its second argument")
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        let named = args.scalar_arguments.get(1).copied().flatten();
+        let to = named.and_then(|name| name.try_as_str().flatten()?.parse::<DataType>().ok());
+        match to {
+            Some(to) => Ok(Arc::new(Field::new(self.name(), to, true))),
+            None => plan_err!("`exact_sum` takes a sum and the name of its type"),
+        }
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let [sum] = args.args.as_slice() else { return internal_err!("a sum is one column") };
+        let [sum, _] = args.args.as_slice() else { return internal_err!("a sum is one column") };
         let sums = sum.to_array(args.number_rows)?;
         let options = CastOptions { safe: false, ..CastOptions::default() };
-        let narrow = cast_with_options(&sums, &self.to, &options)
+        let narrow = cast_with_options(&sums, args.return_field.data_type(), &options)
             .map_err(|_| EngineError::OutOfRange { what: "a sum" })?;
         Ok(ColumnarValue::Array(narrow))
     }

@@ -14,8 +14,11 @@ use datafusion::common::{DFSchemaRef, ToDFSchema};
 use datafusion::datasource::source_as_provider;
 use datafusion::error::{DataFusionError, Result as DfResult};
 use datafusion::execution::SessionState;
+use datafusion::logical_expr::expr::{AggregateFunction as AggregateCall, GroupingSet};
 use datafusion::logical_expr::logical_plan::Subquery;
-use datafusion::logical_expr::{Expr as DfExpr, Extension, Limit, LogicalPlan, Sort, TableScan};
+use datafusion::logical_expr::{
+    Aggregate, Expr as DfExpr, Extension, Limit, LogicalPlan, Sort, TableScan, ident,
+};
 use hedgerow_policies::{Block, Expr, Join, OrderKey, Output, Relation, Source, TypeName};
 
 use super::carry::{Cells, carry};
@@ -26,7 +29,7 @@ use super::fragment::FederatedFragment;
 use super::merge::Merge;
 use super::place::{Misplaced, groups_are_whole, place};
 use super::rows::FederatedTable;
-use super::split::{Parts, contracts_of};
+use super::split::{Merged, MergedBounds, Parts, contracts_of};
 use crate::block::{Lowering, NotABlock, ScanTarget, order, wire_type};
 use crate::error::EngineError;
 
@@ -331,37 +334,52 @@ impl Federate<'_> {
         let target = |scan: &TableScan| target(scan);
         let subquery = |subquery: &Subquery| self.parameter(subquery);
         let lowering = Lowering::new(&target).with_subqueries(&subquery);
-        let block = lowering.groups(plan).map_err(Misplaced::FromRows)?;
+        let sets = Sets::of(plan).map_err(never)?;
+        let plain = sets.as_ref().map_or(plan, |sets| &sets.plain);
+        let block = lowering.groups(plain).map_err(Misplaced::FromRows)?;
         let tables = contracts_of(&block, &self.federation.contracts);
         let protected = tables.iter().any(|table| table.is_protected());
         if protected {
             check_flat(&block)?;
+            if sets.is_some() {
+                let what = "ROLLUP, CUBE or GROUPING SETS";
+                return Err(Misplaced::FromRows(NotABlock::new(what)));
+            }
         }
         let placement = place(&block, &self.federation.contracts)?;
         let Output::Groups { keys, measures } = &block.output else {
             return Err(Misplaced::FromRows(NotABlock::new("rows")));
         };
-        let whole = groups_are_whole(&block, &self.federation.contracts);
-        let mut parts = Parts::default();
-        let mut merged = vec![];
-        if let LogicalPlan::Aggregate(aggregate) = plan {
-            for (expr, measure) in aggregate.aggr_expr.iter().zip(measures) {
-                let call = aggregate_call(expr).ok_or_else(|| {
-                    Misplaced::FromRows(NotABlock::new("an aggregate inside an expression"))
-                })?;
-                let one = parts
-                    .split(call, measure, aggregate.input.schema(), &tables, whole)
-                    .map_err(Misplaced::FromRows)?;
-                merged.push(one);
-            }
-        }
+        let whole = sets.is_none() && groups_are_whole(&block, &self.federation.contracts);
         let (keys, mut places) = unique(keys);
-        if plan.schema().fields().len() == keys.len() + measures.len() {
+        if plain.schema().fields().len() == keys.len() + measures.len() {
             // DataFusion itself lists a repeated key once.
             places = (0..keys.len()).collect();
         }
+        let own_keys = keys.len();
+        let mut parts = Parts::over(keys);
+        let mut merged = vec![];
+        if let LogicalPlan::Aggregate(aggregate) = plan {
+            let mut measures = measures.iter();
+            for expr in &aggregate.aggr_expr {
+                let call = aggregate_call(expr).ok_or_else(|| {
+                    Misplaced::FromRows(NotABlock::new("an aggregate inside an expression"))
+                })?;
+                let one = match (&sets, is_grouping(call)) {
+                    (Some(sets), true) => sets.grouping(call, &places),
+                    _ => {
+                        let measure = measures.next().ok_or_else(|| NotABlock::new("grouping()"));
+                        measure.and_then(|measure| {
+                            let schema = aggregate.input.schema();
+                            parts.split(call, measure, schema, &tables, whole)
+                        })
+                    }
+                };
+                merged.push(one.map_err(Misplaced::FromRows)?);
+            }
+        }
         let node_block = Block {
-            output: Output::Groups { keys: keys.clone(), measures: parts.measures },
+            output: Output::Groups { keys: parts.keys.clone(), measures: parts.measures },
             ..block.clone()
         };
         let schema = self.federation.prove(&node_block).map_err(Misplaced::FromRows)?;
@@ -370,12 +388,22 @@ impl Federate<'_> {
             block: node_block,
             placement,
             protected,
-            keys: keys.len(),
+            keys: parts.keys.len(),
             schema: plain_schema(&schema),
         };
         let coerced = coerced(self.state, plan).map_err(never)?;
-        let types = coerced.schema().fields().iter().map(|f| f.data_type().clone()).collect();
-        let merge = Merge { ask: &ask, merged: &merged, whole, tables: &tables, places, types };
+        let shown = coerced.schema().fields().iter();
+        let shown = shown.filter(|f| f.name() != Aggregate::INTERNAL_GROUPING_ID);
+        let merge = Merge {
+            ask: &ask,
+            merged: &merged,
+            whole,
+            tables: &tables,
+            keys: own_keys,
+            sets: sets.as_ref().map(|sets| sets.over_keys(&places)),
+            places,
+            types: shown.map(|f| f.data_type().clone()).collect(),
+        };
         let source = self.source(&ask).map_err(never)?;
         merge.plan(source, plan.schema()).map_err(never)
     }
@@ -443,7 +471,63 @@ fn never(error: DataFusionError) -> Misplaced {
     Misplaced::Never(EngineError::from_execution(error))
 }
 
-fn aggregate_call(expr: &DfExpr) -> Option<&datafusion::logical_expr::expr::AggregateFunction> {
+/// An aggregate over grouping sets: the sets, and the same aggregate over all their keys.
+struct Sets<'a> {
+    sets: &'a GroupingSet,
+    keys: Vec<&'a DfExpr>,
+    plain: LogicalPlan,
+}
+
+impl<'a> Sets<'a> {
+    fn of(plan: &'a LogicalPlan) -> DfResult<Option<Self>> {
+        let LogicalPlan::Aggregate(aggregate) = plan else { return Ok(None) };
+        let [DfExpr::GroupingSet(sets)] = aggregate.group_expr.as_slice() else { return Ok(None) };
+        let keys = sets.distinct_expr();
+        let measures = aggregate.aggr_expr.iter();
+        let measures = measures.filter(|expr| !aggregate_call(expr).is_some_and(is_grouping));
+        let plain = Aggregate::try_new(
+            Arc::clone(&aggregate.input),
+            keys.iter().copied().cloned().collect(),
+            measures.cloned().collect(),
+        )?;
+        Ok(Some(Self { sets, keys, plain: LogicalPlan::Aggregate(plain) }))
+    }
+
+    /// The column that holds a key at the coordinator.
+    fn key(&self, expr: &DfExpr, places: &[usize]) -> DfExpr {
+        let index = self.keys.iter().position(|key| *key == expr);
+        let place = index.and_then(|index| places.get(index));
+        ident(place.map_or_else(String::new, |place| format!("k{place}")))
+    }
+
+    fn over_keys(&self, places: &[usize]) -> GroupingSet {
+        let all = |list: &Vec<DfExpr>| list.iter().map(|e| self.key(e, places)).collect();
+        match self.sets {
+            GroupingSet::Rollup(list) => GroupingSet::Rollup(all(list)),
+            GroupingSet::Cube(list) => GroupingSet::Cube(all(list)),
+            GroupingSet::GroupingSets(lists) => {
+                GroupingSet::GroupingSets(lists.iter().map(all).collect())
+            }
+        }
+    }
+
+    /// `grouping(key, …)`: told at the coordinator, where the sets are made.
+    fn grouping(&self, call: &AggregateCall, places: &[usize]) -> Result<Merged, NotABlock> {
+        if !call.params.args.iter().all(|argument| self.keys.contains(&argument)) {
+            return Err(NotABlock::new("grouping() of what is no group key"));
+        }
+        let mut value = call.clone();
+        value.params.args = call.params.args.iter().map(|a| self.key(a, places)).collect();
+        let value = DfExpr::AggregateFunction(value);
+        Ok(Merged { value, part: 0, bounds: MergedBounds::Unknown })
+    }
+}
+
+fn is_grouping(call: &AggregateCall) -> bool {
+    call.func.name() == "grouping"
+}
+
+fn aggregate_call(expr: &DfExpr) -> Option<&AggregateCall> {
     match expr {
         DfExpr::Alias(alias) => aggregate_call(&alias.expr),
         DfExpr::AggregateFunction(call) => Some(call),

@@ -6,6 +6,7 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{Column, DFSchemaRef};
 use datafusion::error::{DataFusionError, Result as DfResult};
 use datafusion::functions_aggregate::expr_fn;
+use datafusion::logical_expr::expr::GroupingSet;
 use datafusion::logical_expr::{
     Aggregate, Expr as DfExpr, LogicalPlan, Projection, ident, lit, when,
 };
@@ -22,6 +23,10 @@ pub(crate) struct Merge<'a> {
     pub(crate) merged: &'a [Merged],
     pub(crate) whole: bool,
     pub(crate) tables: &'a [Arc<TableContract>],
+    /// How many of the keys asked are the statement's.
+    pub(crate) keys: usize,
+    /// The statement's grouping sets, over the keys asked.
+    pub(crate) sets: Option<GroupingSet>,
     /// For each key of the statement, its place among the keys asked: each is asked once.
     pub(crate) places: Vec<usize>,
     /// Types of the statement's keys and aggregates, after coercion.
@@ -35,7 +40,7 @@ impl Merge<'_> {
         source: LogicalPlan,
         output: &DFSchemaRef,
     ) -> DfResult<(LogicalPlan, Cells)> {
-        let keys: Vec<DfExpr> = (0..self.ask.keys).map(|i| ident(format!("k{i}"))).collect();
+        let keys: Vec<DfExpr> = (0..self.keys).map(|i| ident(format!("k{i}"))).collect();
         // Whole groups come once each; others, and the one group without keys, are aggregated.
         let (source, aggregated) = if self.whole && !keys.is_empty() {
             (source, false)
@@ -50,7 +55,10 @@ impl Merge<'_> {
             (
                 LogicalPlan::Aggregate(Aggregate::try_new(
                     Arc::new(source),
-                    keys.clone(),
+                    match &self.sets {
+                        Some(sets) => vec![DfExpr::GroupingSet(sets.clone())],
+                        None => keys.clone(),
+                    },
                     aggregates.exprs,
                 )?),
                 true,
@@ -85,7 +93,9 @@ impl Merge<'_> {
         let mut exprs = vec![];
         let mut cells =
             Cells { sparse: self.ask.protected && !keys.is_empty(), ..Cells::default() };
-        for (index, (qualifier, field)) in output.iter().enumerate() {
+        let shown =
+            output.iter().filter(|(_, field)| field.name() != Aggregate::INTERNAL_GROUPING_ID);
+        for (index, (qualifier, field)) in shown.enumerate() {
             let expr = match self.places.get(index).and_then(|place| keys.get(*place)) {
                 Some(key) => key.clone(),
                 None => self.value(index - self.places.len(), aggregated, keys.is_empty())?,

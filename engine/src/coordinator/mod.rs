@@ -32,6 +32,8 @@ mod session;
 mod split;
 mod system;
 
+pub(crate) use exact_sum::exact_sum_udf;
+
 pub use edge::{COMPANION, COMPANION_OF};
 pub use running::CoverageLog;
 pub use service::{Answer, Coordinator, Prepared, TableEntry};

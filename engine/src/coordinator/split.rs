@@ -7,7 +7,8 @@
 //! | avg | count, sum | ratio, as DataFusion's own avg merges |
 //! | var*, stddev* | count, mean, var_pop | merged moments |
 //! | covar*, corr, regr_* | count, means, sxx, syy, sxy | merged moments |
-//! | count(DISTINCT person) | same | sum; bounds where people are known federation-wide |
+//! | count(DISTINCT person), protected | same | sum; bounds where people are known federation-wide |
+//! | any other DISTINCT, open | grouped by the argument too | the same over those groups |
 //!
 //! Sums are widened before they come here (`exact_sum`). Node-side parts are standard SQL; raw
 //! values and sketches never travel.
@@ -48,13 +49,24 @@ pub(crate) enum MergedBounds {
     Unknown,
 }
 
-/// Node-side measures, each once.
-#[derive(Default)]
+/// Node-side measures, each once, and the keys that groups are told apart by there.
 pub(crate) struct Parts {
     pub(crate) measures: Vec<Measure>,
+    /// The statement's keys, each once, and after them what DISTINCT aggregates are computed over.
+    pub(crate) keys: Vec<Expr>,
+    /// How many keys the statement has.
+    own_keys: usize,
 }
 
+/// Most columns that nodes group by for the sake of DISTINCT.
+const DISTINCT_KEYS_MAX: usize = 2;
+
 impl Parts {
+    /// No measures yet, over the statement's keys.
+    pub(crate) fn over(keys: Vec<Expr>) -> Self {
+        Self { measures: vec![], own_keys: keys.len(), keys }
+    }
+
     fn add(&mut self, measure: Measure) -> usize {
         match self.measures.iter().position(|known| *known == measure) {
             Some(known) => known,
@@ -82,7 +94,10 @@ impl Parts {
             return Ok(Merged { value: column(part), part, bounds: MergedBounds::Sum });
         }
         if measure.distinct {
-            return self.distinct(measure, tables);
+            return match tables.iter().any(|table| table.is_protected()) {
+                true => self.distinct_people(measure, tables),
+                false => self.distinct(call, measure),
+            };
         }
         let direct = |parts: &mut Self, merge: fn(DfExpr) -> DfExpr, bounds| {
             let part = parts.add(measure.clone());
@@ -116,8 +131,43 @@ impl Parts {
         }
     }
 
+    /// Any DISTINCT aggregate over open tables: nodes group by its argument as well, and the
+    /// coordinator computes it over what they found.
+    fn distinct(&mut self, call: &DfAggregate, measure: &Measure) -> Result<Merged, NotABlock> {
+        let [argument] = measure.arguments.as_slice() else {
+            return Err(NotABlock::new("DISTINCT over several arguments"));
+        };
+        let over = match &measure.condition {
+            None => argument.clone(),
+            Some(condition) => Expr::Case {
+                operand: None,
+                branches: vec![(condition.clone(), argument.clone())],
+                otherwise: None,
+            },
+        };
+        let hidden = self.keys.iter().skip(self.own_keys);
+        let place = match hidden.clone().position(|known| *known == over) {
+            Some(place) => self.own_keys + place,
+            None if hidden.count() == DISTINCT_KEYS_MAX => {
+                return Err(NotABlock::new("DISTINCT over so many columns"));
+            }
+            None => {
+                self.keys.push(over);
+                self.keys.len() - 1
+            }
+        };
+        let mut value = call.clone();
+        value.params.args = vec![ident(format!("k{place}"))];
+        value.params.filter = None;
+        Ok(Merged {
+            value: DfExpr::AggregateFunction(value),
+            part: 0,
+            bounds: MergedBounds::Unknown,
+        })
+    }
+
     /// `count(DISTINCT person)` over a protected table.
-    fn distinct(
+    fn distinct_people(
         &mut self,
         measure: &Measure,
         tables: &[Arc<TableContract>],
