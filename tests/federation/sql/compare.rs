@@ -6,6 +6,8 @@ use crate::answers::{Value, close};
 
 /// Rows that are shown of a wrong answer.
 const SHOWN: usize = 10;
+/// What rounding may leave where the true value is zero, as of a deviation of equal numbers.
+const NEAR_ZERO: f64 = 1e-9;
 
 type Row = Vec<Value>;
 
@@ -66,7 +68,7 @@ fn floats(row: &Row) -> f64 {
 fn same(a: &Row, b: &Row) -> bool {
     a.len() == b.len()
         && a.iter().zip(b).all(|pair| match pair {
-            (Value::Float(a), Value::Float(b)) => close(*a, *b),
+            (Value::Float(a), Value::Float(b)) => close(*a, *b) || (a - b).abs() <= NEAR_ZERO,
             (a, b) => a == b,
         })
 }

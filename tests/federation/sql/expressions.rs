@@ -39,6 +39,8 @@ pub(super) struct Draw<'a> {
     pub(super) aliases: usize,
     /// How many columns are named.
     pub(super) names: usize,
+    /// An outer join has a condition on one side only.
+    pub(super) half_joined: bool,
     /// What WITH defines.
     pub(super) named: Vec<Relation>,
 }
@@ -47,7 +49,7 @@ impl<'a> Draw<'a> {
     pub(super) fn new(schema: &'a Schema, seed: u64, number: u64) -> Self {
         let mut dice = ChaCha8Rng::seed_from_u64(seed);
         dice.set_stream(number);
-        Self { dice, schema, aliases: 0, names: 0, named: vec![] }
+        Self { dice, schema, aliases: 0, names: 0, half_joined: false, named: vec![] }
     }
 
     pub(super) fn below(&mut self, below: usize) -> usize {
