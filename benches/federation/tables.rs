@@ -120,7 +120,10 @@ impl Table {
             self.key
         );
         contract(head, schema, |name| match self.identifiers.contains(&name) {
-            true => "roles = [\"identifier\"]\nscope = \"organisation\"\n",
+            true => {
+                "roles = [\"identifier\"]\nscope = \"organisation\"\n\
+                     within_organisation = true\nnullable = false\n"
+            }
             false => "roles = [\"open\"]\n",
         })
     }

@@ -67,6 +67,9 @@ pub struct ColumnContract {
     pub scope: Option<Scope>,
     /// Each value belongs to one person (spell, pathway, order).
     pub within_person: bool,
+    /// Each value occurs at one organisation only, so that groups by it are whole there. It is
+    /// believed: where it is not so, such groups come once per organisation.
+    pub within_organisation: bool,
     /// Each value occurs at most once per organisation.
     pub unique: bool,
     /// A measure with so many distinct values that moments of it are safe to ask.
@@ -275,6 +278,7 @@ impl TableContract {
         let needs = [
             ("scope", column.scope.is_some(), Role::Identifier, "identifier"),
             ("within_person", column.within_person, Role::Identifier, "identifier"),
+            ("within_organisation", column.within_organisation, Role::Identifier, "identifier"),
             ("continuous", column.continuous, Role::Measure, "measure"),
             ("range", column.range.is_some(), Role::Measure, "measure"),
             ("bins", !column.bins.is_empty(), Role::Measure, "measure"),

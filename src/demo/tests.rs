@@ -203,6 +203,7 @@ fn every_contract_is_valid() {
                 roles: column.roles,
                 scope: column.scope,
                 within_person: column.within_person,
+                within_organisation: false,
                 unique: column.unique,
                 continuous: column.continuous,
                 range: column.range,

@@ -218,13 +218,10 @@ static QUESTIONS: [Question; 13] = [
         |answered| vec![vec![exact(ROWS * answered.len() as i64), or_null(sum_of_beds(answered))]],
     ),
     // Any one node is asked for the codes.
-    of_all(
-        "SELECT a.n, c.name FROM number a JOIN code c ON a.m = c.m ORDER BY a.n",
-        |answered| {
-            let coded = answered.iter().flat_map(|one| numbers(*one).take(CODES as usize));
-            coded.map(|n| vec![exact(n), text(&format!("code {}", n % ROWS))]).collect()
-        },
-    ),
+    of_all("SELECT a.n, c.name FROM number a JOIN code c ON a.m = c.m ORDER BY a.n", |answered| {
+        let coded = answered.iter().flat_map(|one| numbers(*one).take(CODES as usize));
+        coded.map(|n| vec![exact(n), text(&format!("code {}", n % ROWS))]).collect()
+    }),
     Question {
         sql: "SELECT count(*), max(m) FROM code",
         needs: |_| false,

@@ -131,7 +131,10 @@ fn contract(name: &str, batch: &RecordBatch) -> String {
         };
         let name = field.name();
         let roles = match IDENTIFIERS.contains(&name.as_str()) {
-            true => "roles = [\"identifier\"]\nscope = \"organisation\"\n",
+            true => {
+                "roles = [\"identifier\"]\nscope = \"organisation\"\n\
+                     within_organisation = true\nnullable = false\n"
+            }
             false => "roles = [\"open\"]\n",
         };
         text.push_str(&format!("[[columns]]\nname = \"{name}\"\ntype = \"{type_name}\"\n{roles}"));

@@ -50,6 +50,8 @@ struct ColumnFile {
     #[serde(default)]
     within_person: bool,
     #[serde(default)]
+    within_organisation: bool,
+    #[serde(default)]
     unique: bool,
     #[serde(default = "yes")]
     nullable: bool,
@@ -140,6 +142,7 @@ impl ColumnFile {
             roles: self.roles,
             scope: self.scope,
             within_person: self.within_person,
+            within_organisation: self.within_organisation,
             unique: self.unique,
             continuous: self.continuous,
             range: self.range,

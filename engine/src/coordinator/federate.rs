@@ -10,16 +10,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
-use datafusion::common::{DFSchemaRef, ToDFSchema};
+use datafusion::common::{DFSchemaRef, JoinType, ToDFSchema};
 use datafusion::datasource::source_as_provider;
 use datafusion::error::{DataFusionError, Result as DfResult};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::expr::{AggregateFunction as AggregateCall, GroupingSet};
 use datafusion::logical_expr::logical_plan::Subquery;
 use datafusion::logical_expr::{
-    Aggregate, Expr as DfExpr, Extension, Limit, LogicalPlan, Sort, TableScan, ident,
+    Aggregate, Expr as DfExpr, Extension, Join as DfJoin, Limit, LogicalPlan, Sort, TableScan,
+    ident,
 };
-use hedgerow_policies::{Block, Expr, Join, OrderKey, Output, Relation, Source, TypeName};
+use hedgerow_policies::{Block, Expr, Join, OrderKey, Output, Relation, Scope, Source, TypeName};
 
 use super::carry::{Cells, carry};
 use super::cut::{is_product, is_worth_cutting, rows_needed, scan_of, sink};
@@ -27,7 +28,8 @@ use super::dispatch::FragmentAsk;
 use super::federation::{Federation, coerced};
 use super::fragment::FederatedFragment;
 use super::merge::Merge;
-use super::place::{Misplaced, groups_are_whole, place};
+use super::narrow::narrowed;
+use super::place::{Misplaced, groups_are_whole, identifier_scope, organisations_equated, place};
 use super::rows::FederatedTable;
 use super::split::{Merged, MergedBounds, Parts, contracts_of};
 use crate::block::{Lowering, NotABlock, ScanTarget, order, wire_type};
@@ -121,9 +123,12 @@ impl Federate<'_> {
                 Some(table) => Err(rows_of_protected(&table, reason)),
                 None => Ok((plan, Cells::default())),
             },
-            LogicalPlan::Join(_) => {
+            LogicalPlan::Join(join) => {
                 self.check_row_join(&plan)?;
-                self.descend(plan, reason)
+                match self.narrowed(join)? {
+                    Some(narrowed) => self.descend(narrowed, reason),
+                    None => self.descend(plan, reason),
+                }
             }
             LogicalPlan::Filter(filter) if reads_open_tables(&plan) => {
                 let sunk = sink(filter.clone()).map_err(EngineError::from_execution)?;
@@ -181,23 +186,34 @@ impl Federate<'_> {
     /// records across organisations.
     fn check_row_join(&self, plan: &LogicalPlan) -> Result<(), EngineError> {
         let target = |scan: &TableScan| target(scan);
-        let Ok(scope) = Lowering::new(&target).scope(plan) else { return Ok(()) };
+        let LogicalPlan::Join(join) = plan else { return Ok(()) };
+        let kept = match join.join_type {
+            JoinType::Right | JoinType::RightSemi | JoinType::RightAnti => &join.right,
+            _ => &join.left,
+        };
+        let lowering = Lowering::new(&target);
+        let (Ok(scope), Ok(kept)) = (lowering.scope(plan), lowering.scope(kept)) else {
+            return Ok(());
+        };
         let block = scope.into_block(Output::Rows { columns: vec![], order: vec![], limit: None });
-        let conditions = block.from.iter().flat_map(|relation| relation.join.on());
-        let local = block.filter.iter().chain(conditions).any(|condition| {
+        // Joins below this one are judged, or cut, on their own.
+        let first = kept.from.len();
+        let across = |a: usize, b: usize| (a < first) != (b < first);
+        let conditions =
+            || block.filter.iter().chain(block.from.iter().flat_map(|relation| relation.join.on()));
+        let scope_of =
+            |place, name| identifier_scope(&block, place, name, &self.federation.contracts);
+        let local = conditions().any(|condition| {
             condition.column_equality().is_some_and(|((a, x), (b, y))| {
-                self.is_local_identifier(&block, a, x) && self.is_local_identifier(&block, b, y)
+                across(a, b)
+                    && scope_of(a, x) == Some(Scope::Organisation)
+                    && scope_of(b, y) == Some(Scope::Organisation)
             })
         });
-        if !local {
-            return Ok(());
-        }
-        let organisations_equated = block.filter.iter().any(|condition| {
-            matches!(condition, hedgerow_policies::Expr::Binary { left, operator: hedgerow_policies::BinaryOperator::Equal, right }
-                if matches!(left.as_ref(), hedgerow_policies::Expr::Organisation { .. })
-                    && matches!(right.as_ref(), hedgerow_policies::Expr::Organisation { .. }))
+        let together = conditions().any(|condition| {
+            organisations_equated(&block, condition).is_some_and(|(a, b)| across(a, b))
         });
-        if organisations_equated || block.table_relations().any(|r| r.only().is_some()) {
+        if !local || together || block.table_relations().any(|r| r.only().is_some()) {
             return Ok(());
         }
         let names: Vec<&str> = block.from.iter().map(Relation::name).collect();
@@ -208,17 +224,6 @@ impl Federate<'_> {
             ),
             hint: "add `AND a.organisation = b.organisation` to the join".to_owned(),
         })
-    }
-
-    fn is_local_identifier(&self, block: &Block, relation: usize, name: &str) -> bool {
-        use hedgerow_policies::{Role, Scope};
-        block
-            .from
-            .get(relation)
-            .and_then(|relation| self.federation.contracts.get(relation.table_name()?))
-            .filter(|contract| !contract.reference)
-            .and_then(|contract| contract.column(name))
-            .is_some_and(|c| c.has_role(Role::Identifier) && c.scope == Some(Scope::Organisation))
     }
 
     // ------------------------------------------------- cutting what each node makes whole
@@ -243,6 +248,31 @@ impl Federate<'_> {
         let sort = Sort { input: Arc::new(cut), ..sort.clone() };
         let input = Arc::new(LogicalPlan::Sort(sort));
         Ok(Some(LogicalPlan::Limit(Limit { input, ..limit.clone() })))
+    }
+
+    /// The join with its groups narrowed to those that are asked for, over open tables.
+    fn narrowed(&self, join: &DfJoin) -> Result<Option<LogicalPlan>, EngineError> {
+        if !reads_open_tables(&LogicalPlan::Join(join.clone())) {
+            return Ok(None);
+        }
+        let number = self.cuts.fetch_add(1, Ordering::Relaxed);
+        narrowed(join, number, &|plan| self.is_reference(plan)).map_err(EngineError::from_execution)
+    }
+
+    /// Tells whether a plan reads reference tables, and nothing else.
+    fn is_reference(&self, plan: &LogicalPlan) -> bool {
+        let (mut any, mut only) = (false, true);
+        let visited = plan.apply_with_subqueries(|node| {
+            if let LogicalPlan::TableScan(scan) = node {
+                any = true;
+                only &= target(scan).is_some_and(|target| {
+                    let contract = self.federation.contracts.get(&target.table);
+                    target.only.is_none() && contract.is_some_and(|contract| contract.reference)
+                });
+            }
+            Ok(if only { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
+        });
+        any && only && visited.is_ok()
     }
 
     fn cut_rows(

@@ -139,7 +139,8 @@ impl Merge<'_> {
         let counts = matches!(&self.ask.block.output, Output::Groups { measures, .. }
             if measures.get(merged.part).is_some_and(|m| m.function == hedgerow_policies::AggregateFunction::Count)
                 && matches!(merged.bounds, MergedBounds::Sum));
-        if counts && ungrouped && !self.ask.protected {
+        // The group of everything is there even where nothing is.
+        if counts && (ungrouped || self.sets.is_some()) && !self.ask.protected {
             return when(value.clone().is_null(), lit(0_i64)).otherwise(value);
         }
         Ok(value)

@@ -23,6 +23,7 @@ mod federation;
 mod fragment;
 mod merge;
 mod merge_state;
+mod narrow;
 mod place;
 mod rounds;
 mod rows;

@@ -53,6 +53,16 @@ pub(crate) fn groups_are_whole(block: &Block, contracts: &Contracts) -> bool {
     }
 }
 
+/// The scope of an identifier of a block, followed through derived relations.
+pub(crate) fn identifier_scope(
+    block: &Block,
+    relation: usize,
+    name: &str,
+    contracts: &Contracts,
+) -> Option<Scope> {
+    (Places { contracts }).scope_of(block, relation, name)
+}
+
 /// Where the rows of a block or of a relation are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Spread {
@@ -163,13 +173,11 @@ impl Places<'_> {
         let (own, other) = if a == index { (a, b) } else { (b, a) };
         own == index
             && met.contains(&other)
-            && match condition.column_equality() {
-                None => true, // organisation = organisation
-                Some(((r, x), (s, y))) => {
+            && (organisations_equated(block, condition).is_some()
+                || condition.column_equality().is_some_and(|((r, x), (s, y))| {
                     self.scope_of(block, r, x) == Some(Scope::Organisation)
                         && self.scope_of(block, s, y) == Some(Scope::Organisation)
-                }
-            }
+                }))
     }
 
     /// The scope of an identifier, followed through derived relations.
@@ -200,8 +208,7 @@ impl Places<'_> {
     }
 
     /// Tells whether each group of a split block is whole at one node: its keys hold the
-    /// organisation, or a number that only one organisation gives and that is never NULL. Columns of
-    /// a key of their table are never NULL.
+    /// organisation, or a number that occurs at one organisation only and is never NULL.
     fn are_complete(&self, block: &Block) -> bool {
         let Output::Groups { keys, .. } = &block.output else { return true };
         let optional = |relation: usize| {
@@ -210,13 +217,11 @@ impl Places<'_> {
         keys.iter().any(|key| match key {
             Expr::Organisation { relation } => !optional(*relation),
             Expr::Column { relation, name } => {
-                let never_null = |column: &ColumnContract, table: &TableContract| {
-                    let keyed = table.keys.iter().flatten().any(|key| *key == column.name);
-                    (keyed && !table.reference).then_some(())
+                let one_home = |column: &ColumnContract, table: &TableContract| {
+                    let own = column.within_organisation && !table.reference;
+                    (own && !column.nullable).then_some(())
                 };
-                !optional(*relation)
-                    && self.scope_of(block, *relation, name) == Some(Scope::Organisation)
-                    && self.traced(block, *relation, name, &never_null).is_some()
+                !optional(*relation) && self.traced(block, *relation, name, &one_home).is_some()
             }
             _ => false,
         })
@@ -279,19 +284,40 @@ fn conditions(block: &Block, index: usize) -> &[Expr] {
     }
 }
 
-/// The two relations an equality of columns, or of `organisation`, speaks of.
+/// The two relations an equality of columns speaks of.
 fn sides(condition: &Expr) -> Option<(usize, usize)> {
-    if let Some(((a, _), (b, _))) = condition.column_equality() {
-        return (a != b).then_some((a, b));
-    }
     let Expr::Binary { left, operator: BinaryOperator::Equal, right } = condition else {
         return None;
     };
-    match (left.as_ref(), right.as_ref()) {
-        (Expr::Organisation { relation: a }, Expr::Organisation { relation: b }) if a != b => {
-            Some((*a, *b))
-        }
+    let relation = |side: &Expr| match side {
+        Expr::Column { relation, .. } | Expr::Organisation { relation } => Some(*relation),
         _ => None,
+    };
+    let (a, b) = (relation(left)?, relation(right)?);
+    (a != b).then_some((a, b))
+}
+
+/// The two relations whose organisations a condition equates.
+pub(crate) fn organisations_equated(block: &Block, condition: &Expr) -> Option<(usize, usize)> {
+    let Expr::Binary { left, operator: BinaryOperator::Equal, right } = condition else {
+        return None;
+    };
+    let both = is_organisation(block, left) && is_organisation(block, right);
+    sides(condition).filter(|_| both)
+}
+
+/// Tells whether an expression is `organisation`, followed through derived relations: of an optional
+/// one it is a column.
+fn is_organisation(block: &Block, expr: &Expr) -> bool {
+    match expr {
+        Expr::Organisation { .. } => true,
+        Expr::Column { relation, name } => {
+            let inner = block.from.get(*relation).and_then(Relation::block);
+            inner.is_some_and(|inner| {
+                output(inner, name).is_some_and(|expr| is_organisation(inner, expr))
+            })
+        }
+        _ => false,
     }
 }
 
