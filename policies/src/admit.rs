@@ -132,16 +132,18 @@ fn is_visible(
     }
 }
 
-/// The contracts of a protected block's relations, by position. What is derived, and joins that ask
-/// whether something exists, are not judged over protected tables yet.
+/// The contracts of a protected block's relations, by position. What is derived, and NOT IN with its
+/// NULLs, are not judged over protected tables yet.
 fn flat_contracts(
     block: &Block,
     contract: &dyn Fn(&str) -> Option<Arc<TableContract>>,
 ) -> Result<Vec<Arc<TableContract>>, Refusal> {
     let one = |relation: &Relation| {
         let plain = match relation.join {
-            Join::First | Join::Inner | Join::Left(_) => relation.table_name().and_then(contract),
-            Join::Semi(_) | Join::Anti(_) | Join::NotIn(_) => None,
+            Join::First | Join::Inner | Join::Left(_) | Join::Semi(_) | Join::Anti(_) => {
+                relation.table_name().and_then(contract)
+            }
+            Join::NotIn(_) => None,
         };
         plain.ok_or_else(|| {
             Refusal::new(
@@ -240,12 +242,13 @@ impl Question<'_> {
         let mut protected = self.protected().map(|(i, _)| i);
         let first = protected.next().unwrap_or(0);
         if let Some(relation) = self.block.from.get(first)
-            && matches!(relation.join, Join::Left(_))
+            && !matches!(relation.join, Join::First | Join::Inner)
         {
             return Err(Refusal::new(
                 Rule::S5Join,
                 format!(
-                    "protected table `{}` stands on the optional side of an outer join",
+                    "protected table `{}` stands on the optional side of an outer join, or below \
+                     EXISTS or IN, of tables that are not about people",
                     relation.name()
                 ),
                 "name the protected table first, or use an inner join",
@@ -261,7 +264,10 @@ impl Question<'_> {
                 if links.is_empty() {
                     return true;
                 }
-                many.extend(several_rows(&links));
+                // What only has to exist, or not, multiplies nothing.
+                if !self.is_existence(relation) {
+                    many.extend(several_rows(&links));
+                }
                 linked.insert(relation);
                 false
             });
@@ -285,6 +291,12 @@ impl Question<'_> {
             ));
         }
         self.check_open_relations(linked)
+    }
+
+    /// Tells whether a relation only has to have a match, or none (EXISTS, IN, NOT EXISTS).
+    fn is_existence(&self, relation: usize) -> bool {
+        let join = self.block.from.get(relation).map(|relation| &relation.join);
+        matches!(join, Some(Join::Semi(_) | Join::Anti(_)))
     }
 
     /// The equalities that link protected `relation` to those already linked.
@@ -321,7 +333,7 @@ impl Question<'_> {
         loop {
             let before = waiting.len();
             waiting.retain(|&relation| {
-                let unique = self.open_is_unique(relation, &known);
+                let unique = self.is_existence(relation) || self.open_is_unique(relation, &known);
                 if unique {
                     known.insert(relation);
                 }

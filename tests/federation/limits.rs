@@ -219,7 +219,7 @@ fn one_row() -> Vec<Vec<Value>> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_client_that_does_not_read_has_its_time_too() {
     in_time(async {
-        let world = world(400_000, "queries_max = 1\nstatement_timeout_ms = 1500").await;
+        let world = world(400_000, "queries_max = 1\nstatement_timeout_ms = 3000").await;
         let mut idle = world.client().await;
         let mut other = world.client().await;
         let mut stream = idle.0.query("SELECT n, word FROM number").await.unwrap();

@@ -214,7 +214,8 @@ pub(crate) fn stands(
     match node.standing(&block.tables().collect(), &running.federation.contracts) {
         Standing::Serves => Ok(true),
         Standing::Absent => {
-            if block.from.iter().any(|relation| matches!(relation.join, Join::Left(_))) {
+            let keeps = |join: &Join| matches!(join, Join::Left(_) | Join::Anti(_));
+            if block.from.iter().any(|relation| keeps(&relation.join)) {
                 running.coverage.notice(format!(
                     "{} is left out: it does not serve every table of the question",
                     node.organisation()

@@ -459,9 +459,7 @@ fn check_flat(block: &Block) -> Result<(), Misplaced> {
     for relation in &block.from {
         match (&relation.source, &relation.join) {
             (Source::Derived(_), _) => return not("an aggregate below an aggregate"),
-            (_, Join::Semi(_) | Join::Anti(_) | Join::NotIn(_)) => {
-                return not("EXISTS or IN below an aggregate");
-            }
+            (_, Join::NotIn(_)) => return not("NOT IN below an aggregate"),
             _ => {}
         }
     }

@@ -16,6 +16,7 @@ use futures::FutureExt;
 use hedgerow_catalog::{Contracts, NodeDescription, visible_schema};
 use hedgerow_policies::{Block, Expr, Join, Literal, Relation, Source, TypeName};
 
+use super::place::organisations_equated;
 use crate::block::{Lowering, NotABlock, ScanTarget, canonical, emit, wire_type};
 use crate::channel::NodeChannel;
 use crate::dialect::{session_config, state_builder};
@@ -349,12 +350,32 @@ const PROVED_MAX: usize = 1_000;
 /// known yet stands as a NULL of its type.
 pub(crate) fn for_organisation(block: &Block, organisation: &str) -> Block {
     let constant = Expr::Literal(Literal::utf8(organisation));
-    let block = block.clone().map(&|expr| match expr {
+    let block = block.clone().map_blocks(&without_own_organisation).map(&|expr| match expr {
         Expr::Organisation { .. } => constant.clone(),
         Expr::Parameter { data_type, .. } => Expr::Literal(Literal { data_type, text: None }),
         other => other,
     });
     without_organisation(block.map_blocks(&canonical_block))
+}
+
+/// The block without what is true of any two rows of one node: that their organisation is the same.
+/// (DataFusion 55 loses the rows of an outer join on a constant of its optional side, where a
+/// condition on that constant follows.)
+fn without_own_organisation(mut block: Block) -> Block {
+    let whole = block.clone();
+    let optional = |place: usize| {
+        whole.from.get(place).is_none_or(|relation| matches!(relation.join, Join::Left(_)))
+    };
+    for (index, relation) in block.from.iter_mut().enumerate() {
+        if let Join::Left(on) | Join::Semi(on) | Join::Anti(on) = &mut relation.join {
+            on.retain(|condition| match organisations_equated(&whole, condition) {
+                Some((a, b)) if a == index => optional(b),
+                Some((a, b)) if b == index => optional(a),
+                _ => true,
+            });
+        }
+    }
+    block
 }
 
 /// The block with its conjuncts in canonical order again.
