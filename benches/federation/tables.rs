@@ -122,7 +122,7 @@ impl Table {
         contract(head, schema, |name| match self.identifiers.contains(&name) {
             true => {
                 "roles = [\"identifier\"]\nscope = \"organisation\"\n\
-                     within_organisation = true\nnullable = false\n"
+                     within_organisation = true\n"
             }
             false => "roles = [\"open\"]\n",
         })
