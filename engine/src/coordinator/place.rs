@@ -110,6 +110,12 @@ impl Places<'_> {
                 if spread == Spread::Split && !self.are_complete(inner) {
                     return from_rows("an aggregate below an aggregate");
                 }
+                // Its one row is there even where the organisation is left out.
+                if spread == Spread::One
+                    && matches!(&inner.output, Output::Groups { keys, .. } if keys.is_empty())
+                {
+                    return from_rows("an aggregate over all rows of one organisation");
+                }
                 Ok(spread)
             }
         }
