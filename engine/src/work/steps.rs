@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::common::internal_err;
@@ -22,8 +23,14 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::stream::{self, StreamExt};
 
-/// Rows of one slice; each is compared with every row of the other side in one step.
+/// Rows of the first slice; each is compared with every row of the other side in one step.
 const SLICE_ROWS: usize = 128;
+/// Rows of the largest slice.
+const SLICE_ROWS_MAX: usize = 8_192;
+/// How long a step may take before the next slice is made smaller, and how short it must be for a
+/// larger one.
+const STEP_LONG: Duration = Duration::from_millis(50);
+const STEP_SHORT: Duration = Duration::from_millis(5);
 
 /// The same plan, with its long steps cut.
 pub(crate) fn short_steps(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
@@ -59,7 +66,7 @@ struct SlicesExec {
 
 impl DisplayAs for SlicesExec {
     fn fmt_as(&self, _t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SlicesExec: rows={SLICE_ROWS}")
+        write!(f, "SlicesExec")
     }
 }
 
@@ -100,28 +107,58 @@ impl ExecutionPlan for SlicesExec {
     ) -> Result<SendableRecordBatchStream> {
         let input = self.input.execute(partition, context)?;
         let schema = input.schema();
-        let slices = input.flat_map(|batch| match batch {
-            Ok(batch) => stream::iter(slices(&batch)).map(Ok).boxed(),
-            Err(error) => stream::iter([Err(error)]).boxed(),
-        });
-        let in_turn = slices.then(|slice| async {
+        let slices = Slices { input, left: None, rows: SLICE_ROWS, handed: None };
+        let in_turn = stream::try_unfold(slices, |mut slices| async {
+            // The next slice is asked for when the join is done with the last one.
             tokio::task::yield_now().await;
-            slice
+            let slice = slices.next().await?;
+            Ok(slice.map(|slice| (slice, slices)))
         });
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, in_turn)))
     }
 }
 
-fn slices(batch: &RecordBatch) -> Vec<RecordBatch> {
-    let starts = (0..batch.num_rows()).step_by(SLICE_ROWS);
-    starts.map(|start| batch.slice(start, SLICE_ROWS.min(batch.num_rows() - start))).collect()
+/// What is left of the batch at hand, and how much of it to give next.
+struct Slices {
+    input: SendableRecordBatchStream,
+    left: Option<RecordBatch>,
+    rows: usize,
+    /// When the last slice was given.
+    handed: Option<Instant>,
+}
+
+impl Slices {
+    async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        self.pace();
+        let batch = match self.left.take() {
+            Some(batch) => batch,
+            None => match self.input.next().await {
+                Some(batch) => batch?,
+                None => return Ok(None),
+            },
+        };
+        let given = self.rows.min(batch.num_rows());
+        if given < batch.num_rows() {
+            self.left = Some(batch.slice(given, batch.num_rows() - given));
+        }
+        self.handed = Some(Instant::now());
+        Ok(Some(batch.slice(0, given)))
+    }
+
+    /// Sizes the next slice by how long the last one took.
+    fn pace(&mut self) {
+        let Some(took) = self.handed.take().map(|handed| handed.elapsed()) else { return };
+        if took > STEP_LONG {
+            self.rows = (self.rows / 2).max(1);
+        } else if took < STEP_SHORT {
+            self.rows = (self.rows * 2).min(SLICE_ROWS_MAX);
+        }
+    }
 }
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, clippy::panic, reason = "test")]
 mod tests {
-    use std::time::Duration;
-
     use datafusion::arrow::array::{ArrayRef, Int64Array};
     use datafusion::prelude::SessionContext;
 
