@@ -320,7 +320,8 @@ async fn collect(
         let Some(ask) = asks.get(*number) else { continue };
         check_groups(ask, parts).map_err(bad)?;
     }
-    running.take(&header)?;
+    let own = asked.iter().any(|ask| ask.placement == Placement::EachNode);
+    running.take(&header, own)?;
     Ok(answer)
 }
 

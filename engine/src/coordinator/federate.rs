@@ -458,8 +458,8 @@ fn check_flat(block: &Block) -> Result<(), Misplaced> {
     let not = |what: &str| Err(Misplaced::FromRows(NotABlock::new(what)));
     for relation in &block.from {
         match (&relation.source, &relation.join) {
+            (_, Join::NotIn(_)) => return not("`NOT IN` with a subquery, unlike `NOT EXISTS`,"),
             (Source::Derived(_), _) => return not("an aggregate below an aggregate"),
-            (_, Join::NotIn(_)) => return not("NOT IN below an aggregate"),
             _ => {}
         }
     }

@@ -365,7 +365,7 @@ impl RowsAsk {
             let error = match node.channel.ask(request).await {
                 Ok(reply) => {
                     check_reply(&organisation, &hash, &[&self.ask], &reply)?;
-                    running.take(&reply.header)?;
+                    running.take(&reply.header, each)?;
                     return Ok(self.named(organisation, reply.batches, guard));
                 }
                 Err(error) => error,

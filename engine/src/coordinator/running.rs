@@ -124,12 +124,14 @@ impl Running {
         parts.get(organisation) == Some(&Part::LeftOut)
     }
 
-    /// Takes a node's reply into the answer.
+    /// Takes a node's reply into the answer; `own` says that it holds what only this node has.
     ///
     /// # Errors
     /// Where another part of the statement goes without this node.
-    pub(crate) fn take(&self, header: &ReplyHeader) -> Result<(), EngineError> {
-        self.settle(&header.organisation, Part::Taken)?;
+    pub(crate) fn take(&self, header: &ReplyHeader, own: bool) -> Result<(), EngineError> {
+        if own {
+            self.settle(&header.organisation, Part::Taken)?;
+        }
         self.coverage.answered(header);
         Ok(())
     }
