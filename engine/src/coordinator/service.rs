@@ -41,7 +41,7 @@ use crate::limits::answer::AnswerCount;
 use crate::limits::memory::{Memory, task_context};
 use crate::limits::text::TextLimits;
 use crate::parse::{nearest, parse_statement, resolution_error, resolve_within, statement_kind};
-use crate::work::{physical, planning, run};
+use crate::work::{Size, physical, planning, run};
 
 /// Plans statements across a federation and merges what its nodes release.
 #[derive(Debug)]
@@ -337,7 +337,7 @@ impl Coordinator {
         let context = task_context(&state, &running.memory).map_err(EngineError::from_execution)?;
         let timeout_ms = self.limits.planning_timeout_ms;
         let physical = physical(plan.clone(), Arc::new(state), timeout_ms).await?;
-        run(physical, context)
+        run(physical, context, Size::Large)
     }
 
     /// Whether the node of each organisation answered when it was last asked.

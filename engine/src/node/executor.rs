@@ -9,7 +9,7 @@ use datafusion::logical_expr::LogicalPlan;
 
 use crate::error::EngineError;
 use crate::limits::memory::task_context;
-use crate::work::{physical, run};
+use crate::work::{Size, physical, run};
 
 /// Runs a judged, optimised plan over the organisation's own tables.
 #[async_trait]
@@ -41,8 +41,13 @@ impl FragmentExecutor for EmbeddedExecutor {
         state: Arc<SessionState>,
         memory: Arc<dyn MemoryPool>,
     ) -> Result<SendableRecordBatchStream, EngineError> {
+        // Whatever is not worth dividing is small.
+        let size = match state.config().target_partitions() {
+            1 => Size::Small,
+            _ => Size::Large,
+        };
         let context = task_context(&state, &memory).map_err(EngineError::from_execution)?;
         let physical = physical(plan, state, self.planning_timeout_ms).await?;
-        run(physical, context)
+        run(physical, context, size)
     }
 }

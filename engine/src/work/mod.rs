@@ -6,7 +6,7 @@
 //! | [`planning`] | plans on a large stack, within a deadline |
 //! | [`steps`] | cuts long steps of joins, so that dropping a statement ends it |
 //!
-//! One pool of threads serves all nodes and coordinators of a process.
+//! Two pools of threads serve all nodes and coordinators of a process: [`Size`] says which is whose.
 
 pub(crate) mod planning;
 pub(crate) mod steps;
@@ -28,13 +28,26 @@ const STACK_BYTES: usize = 64 << 20;
 /// Batches that wait to be taken; the work behind them rests meanwhile.
 const BATCHES_WAITING_MAX: usize = 2;
 
+/// How much work is expected. A step of a large scan takes many times as long as a whole small
+/// question, which has threads of its own so that it does not wait for one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Size {
+    Small,
+    Large,
+}
+
 /// The threads that work is done on.
-pub(crate) fn workers() -> Result<&'static Handle, EngineError> {
-    static WORKERS: OnceLock<std::io::Result<Runtime>> = OnceLock::new();
-    let runtime = WORKERS.get_or_init(|| {
+pub(crate) fn workers(size: Size) -> Result<&'static Handle, EngineError> {
+    static SMALL: OnceLock<std::io::Result<Runtime>> = OnceLock::new();
+    static LARGE: OnceLock<std::io::Result<Runtime>> = OnceLock::new();
+    let (pool, name) = match size {
+        Size::Small => (&SMALL, "hedgerow-small"),
+        Size::Large => (&LARGE, "hedgerow-work"),
+    };
+    let runtime = pool.get_or_init(|| {
         Builder::new_multi_thread()
             .enable_all()
-            .thread_name("hedgerow-work")
+            .thread_name(name)
             .thread_stack_size(STACK_BYTES)
             .build()
     });
@@ -66,6 +79,7 @@ pub(crate) async fn physical(
 pub(crate) fn run(
     plan: Arc<dyn ExecutionPlan>,
     context: Arc<TaskContext>,
+    size: Size,
 ) -> Result<SendableRecordBatchStream, EngineError> {
     let mut builder = RecordBatchReceiverStreamBuilder::new(plan.schema(), BATCHES_WAITING_MAX);
     let taken = builder.tx();
@@ -80,6 +94,6 @@ pub(crate) fn run(
         }
         Ok(())
     };
-    builder.spawn_on(work, workers()?);
+    builder.spawn_on(work, workers(size)?);
     Ok(builder.build())
 }

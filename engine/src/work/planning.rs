@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::workers;
+use super::{Size, workers};
 use crate::error::EngineError;
 
 /// Most statements and fragments planned at once in a process; others wait, within their deadline.
@@ -23,7 +23,7 @@ pub(crate) async fn plan<T: Send + 'static>(
     work: impl Future<Output = Result<T, EngineError>> + Send + 'static,
 ) -> Result<T, EngineError> {
     static PLANNERS: Semaphore = Semaphore::const_new(PLANNERS_MAX);
-    let handle = workers()?;
+    let handle = workers(Size::Small)?;
     let planned = async {
         let closed = |error| EngineError::internal("waiting for a planner", error);
         let place = PLANNERS.acquire().await.map_err(closed)?;

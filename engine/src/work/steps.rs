@@ -163,7 +163,7 @@ mod tests {
     use datafusion::prelude::SessionContext;
 
     use super::*;
-    use crate::work::{run, workers};
+    use crate::work::{Size, run, workers};
 
     /// 900 million pairs from one batch on each side: minutes of work in one step, uncut.
     #[tokio::test]
@@ -176,13 +176,13 @@ mod tests {
         }
         let sql = "SELECT count(*) FROM a JOIN b ON (a.n * b.n) % 1000003 = a.n + b.n";
         let plan = context.sql(sql).await.unwrap().create_physical_plan().await.unwrap();
-        let mut rows = run(short_steps(plan).unwrap(), context.task_ctx()).unwrap();
+        let mut rows = run(short_steps(plan).unwrap(), context.task_ctx(), Size::Large).unwrap();
         let waited = tokio::time::timeout(Duration::from_millis(500), rows.next()).await;
         assert!(waited.is_err(), "the join is quick");
-        assert!(workers().unwrap().metrics().num_alive_tasks() > 0);
+        assert!(workers(Size::Large).unwrap().metrics().num_alive_tasks() > 0);
         drop(rows);
         for _ in 0..100 {
-            if workers().unwrap().metrics().num_alive_tasks() == 0 {
+            if workers(Size::Large).unwrap().metrics().num_alive_tasks() == 0 {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
