@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hedgerow_catalog::{CatalogError, Contracts, FederationConfig, ServerConfig};
-use hedgerow_engine::{Coordinator, EngineError, InProcessChannel, Node, NodeChannel};
+use hedgerow_engine::{
+    Answering, Coordinator, EngineError, InProcessChannel, Middle, Node, NodeChannel,
+};
 use hedgerow_flight::{
     ClientTls, Credentials, FlightNodeChannel, RunningServer, ServerParts, TransportError, Users,
 };
@@ -100,13 +102,22 @@ pub async fn run_on(
     let coordinator = Coordinator::connect(contracts, channels, config.limits)
         .await
         .map_err(ServeError::Coordinator)?;
-    let name = config.organisation.clone().or_else(|| config.name.clone());
+    let answering = match config.federation_id() {
+        Some(id) => {
+            let name = config.name.clone();
+            let middle = Middle::new(id, name, &coordinator, &config.limits);
+            Some(Answering::Federation(middle))
+        }
+        None => node.map(Answering::Node),
+    };
+    let id = config.organisation.as_deref().or(config.federation_id()).map(str::to_owned);
+    let name = id.or_else(|| config.name.clone());
     let parts = ServerParts {
         listener,
         tls: config.tls.clone(),
         users: Arc::new(users),
         coordinator,
-        node,
+        answering,
         limits: config.limits,
         name: name.unwrap_or_else(|| "hedgerow".to_owned()),
         metrics_user: config.metrics.as_ref().map(|metrics| metrics.user.clone()),

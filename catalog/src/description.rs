@@ -13,7 +13,26 @@ pub struct NodeDescription {
     pub name: Option<String>,
     /// Version of the program it runs.
     pub version: String,
-    /// Its configured tables, by name.
+    /// Its configured tables, by name. Of a federation, those that at least one of its nodes serves.
+    pub tables: Vec<TableDescription>,
+    /// The organisations below, where a coordinator answers for all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub federation: Option<Vec<Member>>,
+}
+
+/// One organisation of a federation that answers a wider one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Its path below the federation's id: `northmoor`, or `midshire/northmoor` where a federation
+    /// lies between.
+    pub organisation: String,
+    /// Whether it answered when it was last asked what it serves.
+    pub up: bool,
+    /// Its display name.
+    pub name: Option<String>,
+    /// Version of the program it runs; empty when it has not been reached.
+    pub version: String,
+    /// Its tables.
     pub tables: Vec<TableDescription>,
 }
 

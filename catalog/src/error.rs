@@ -195,6 +195,14 @@ pub enum ConfigProblem {
         /// The organisation.
         organisation: String,
     },
+    /// A federation with the id of one of its own nodes.
+    #[error(
+        "`{organisation}` is the id of the federation itself and of one of its organisations; give the federation an id of its own"
+    )]
+    OwnNode {
+        /// The id.
+        organisation: String,
+    },
     /// A policy for a table that this server does not have.
     #[error("there is no `[tables.{table}]`{nearest}")]
     PolicyWithoutTable {

@@ -14,6 +14,8 @@ use hedgerow_policies::ReleasedFragment;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::coordinator::CoverageLog;
+use crate::coverage::Coverage;
 use crate::error::{EngineError, WireError};
 use crate::node::{Node, ReleasedBundle};
 
@@ -35,13 +37,46 @@ pub struct BundleRequest {
     pub user: String,
     /// Purpose, as the analyst says.
     pub purpose: Option<String>,
+    /// What a federation that is asked does without one of its own nodes.
+    pub on_unavailable: OnUnavailable,
+    /// The path that the asker itself has in a wider federation: whoever is asked is named below it.
+    pub under: Option<String>,
     /// The user's own token, once identity lands.
     pub user_token: Option<String>,
     /// Signature of the client over [`BundleRequest::hash`], once identity lands.
     pub client_signature: Option<Vec<u8>>,
 }
 
+/// What to do when a node cannot be reached or refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnUnavailable {
+    /// Fail the statement, naming the node.
+    #[default]
+    Fail,
+    /// Answer without the node, and say so.
+    Exclude,
+}
+
 impl BundleRequest {
+    /// Refuses a version that is not spoken here.
+    pub(crate) fn check_version(&self) -> Result<(), EngineError> {
+        if self.version == BUNDLE_VERSION {
+            return Ok(());
+        }
+        Err(EngineError::Invalid {
+            message: format!(
+                "bundle version {} is not understood here; this node speaks version {BUNDLE_VERSION}",
+                self.version
+            ),
+        })
+    }
+
+    /// The name that `organisation` has for the asker's analysts.
+    pub fn full_name(&self, organisation: &str) -> String {
+        below(self.under.as_deref(), organisation)
+    }
+
     /// Hash over version and fragments: the same question has the same hash from anyone.
     pub fn hash(&self) -> String {
         let mut hasher = Sha256::new();
@@ -52,6 +87,25 @@ impl BundleRequest {
         }
         hasher.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
     }
+}
+
+/// The path of an organisation below another path.
+pub(crate) fn below(path: Option<&str>, organisation: &str) -> String {
+    match path {
+        Some(path) => format!("{path}/{organisation}"),
+        None => organisation.to_owned(),
+    }
+}
+
+/// Tells whether a name is that of an organisation, or of one below it.
+pub fn is_within(name: &str, organisation: &str) -> bool {
+    name == organisation || is_below(name, organisation)
+}
+
+/// Tells whether a name is that of an organisation below another.
+pub(crate) fn is_below(name: &str, organisation: &str) -> bool {
+    let rest = name.strip_prefix(organisation).and_then(|rest| rest.strip_prefix('/'));
+    rest.is_some_and(|rest| !rest.is_empty())
 }
 
 /// What a node says of its answer before the cells.
@@ -80,6 +134,10 @@ pub struct ReplyHeader {
 pub struct FragmentHeader {
     /// The threshold it was gated with (people); `None` for open tables.
     pub k: Option<u32>,
+    /// Most people that the answer may hide in a group it does not have; k - 1 where it is not said.
+    /// Of a federation, the sum over the nodes that it asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hidden: Option<u32>,
     /// Data epoch per table read.
     pub epochs: Vec<(String, String)>,
 }
@@ -90,8 +148,17 @@ pub struct BundleReply {
     pub header: ReplyHeader,
     /// One per fragment.
     pub schemas: Vec<SchemaRef>,
-    /// Batches, each with the number of its fragment.
-    pub batches: BoxStream<'static, Result<(usize, RecordBatch), EngineError>>,
+    /// Batches, each with the number of its fragment, and what a federation says at its end.
+    pub parts: BoxStream<'static, Result<ReplyPart, EngineError>>,
+}
+
+/// One part of a reply after its header.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ReplyPart {
+    /// Rows of a fragment, by its number.
+    Rows(usize, RecordBatch),
+    /// Which organisations of a federation answered: the last part of its reply.
+    Coverage(Coverage),
 }
 
 /// Tells one run of a server from the next, in the ids it gives.
@@ -144,35 +211,40 @@ impl NodeChannel for InProcessChannel {
 
     async fn ask(&self, request: BundleRequest) -> Result<BundleReply, WireError> {
         let client = request.user.clone();
+        let organisation = request.full_name(self.node.organisation());
         let released = self.node.answer(&client, request).await;
-        released.map(reply).map_err(|error| WireError {
-            organisation: Some(self.node.organisation().to_owned()),
-            ..error.external()
-        })
+        released
+            .map(reply)
+            .map_err(|error| WireError { organisation: Some(organisation), ..error.external() })
     }
 }
 
 /// Turns what was released into a reply, fragment after fragment.
 pub fn reply(released: ReleasedBundle) -> BundleReply {
-    let ReleasedBundle { header, fragments } = released;
+    let ReleasedBundle { header, fragments, below } = released;
     let mut schemas = vec![];
     let mut streams = vec![];
     for (index, fragment) in fragments.into_inner().into_iter().enumerate() {
-        let batches: BoxStream<'static, Result<(usize, RecordBatch), EngineError>> = match fragment
-        {
+        let batches: BoxStream<'static, Result<ReplyPart, EngineError>> = match fragment {
             ReleasedFragment::Cells(table) => {
                 schemas.push(table.schema);
-                stream::once(async move { Ok((index, table.batch)) }).boxed()
+                stream::once(async move { Ok(ReplyPart::Rows(index, table.batch)) }).boxed()
             }
             ReleasedFragment::Open(rows) => {
                 schemas.push(rows.schema());
-                rows.map(move |batch| {
-                    batch.map(|batch| (index, batch)).map_err(EngineError::from_execution)
-                })
-                .boxed()
+                let part = move |batch| ReplyPart::Rows(index, batch);
+                rows.map(move |batch| batch.map(part).map_err(EngineError::from_execution)).boxed()
             }
         };
         streams.push(batches);
     }
-    BundleReply { header, schemas, batches: stream::iter(streams).flatten().boxed() }
+    if let Some(log) = below {
+        // Who answered is known once the rows have been read.
+        streams.push(closing(log));
+    }
+    BundleReply { header, schemas, parts: stream::iter(streams).flatten().boxed() }
+}
+
+fn closing(log: Arc<CoverageLog>) -> BoxStream<'static, Result<ReplyPart, EngineError>> {
+    stream::once(async move { Ok(ReplyPart::Coverage(log.snapshot())) }).boxed()
 }

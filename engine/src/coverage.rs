@@ -30,6 +30,9 @@ pub struct NodeCoverage {
     pub epochs: Vec<(String, String)>,
     /// What the snapshot guarantees.
     pub snapshot: Option<String>,
+    /// The organisations below, where a federation answered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<NodeCoverage>,
 }
 
 impl NodeCoverage {
@@ -43,6 +46,17 @@ impl NodeCoverage {
             k: None,
             epochs: vec![],
             snapshot: None,
+            nodes: vec![],
+        }
+    }
+}
+
+impl NodeCoverage {
+    fn organisations(&self) -> Vec<&NodeCoverage> {
+        let went_on = matches!(self.outcome, NodeOutcome::Answered | NodeOutcome::NotNeeded);
+        match self.nodes.as_slice() {
+            below @ [_, ..] if went_on => below.iter().flat_map(Self::organisations).collect(),
+            _ => vec![self],
         }
     }
 }
@@ -64,8 +78,13 @@ pub enum NodeOutcome {
 }
 
 impl Coverage {
-    /// Nodes with a given outcome.
+    /// Organisations with a given outcome.
     pub fn count(&self, outcome: NodeOutcome) -> usize {
-        self.nodes.iter().filter(|node| node.outcome == outcome).count()
+        self.organisations().iter().filter(|node| node.outcome == outcome).count()
+    }
+
+    /// The organisations themselves: of a federation that answered those below it, in order.
+    pub fn organisations(&self) -> Vec<&NodeCoverage> {
+        self.nodes.iter().flat_map(NodeCoverage::organisations).collect()
     }
 }

@@ -22,10 +22,11 @@ mod work;
 pub use block::{Lowering, NotABlock, ScanTarget, Scope, emit};
 pub use channel::{
     BUNDLE_VERSION, BundleReply, BundleRequest, FragmentHeader, InProcessChannel, NodeChannel,
-    ReplyHeader, reply,
+    OnUnavailable, ReplyHeader, ReplyPart, is_within, reply,
 };
 pub use coordinator::{
-    Answer, COMPANION, COMPANION_OF, Coordinator, CoverageLog, Prepared, Session, TableEntry,
+    Answer, Answering, COMPANION, COMPANION_OF, Coordinator, CoverageLog, LEVELS_MAX, Middle,
+    Prepared, Session, TableEntry,
 };
 pub use coverage::{Coverage, NodeCoverage, NodeOutcome};
 pub use error::{EngineError, WireError, sqlstate};

@@ -65,8 +65,8 @@ impl Metrics {
         let node_up = Family::default();
         registry.register(
             "statements",
-            "Statements (role coordinator) and bundles (role node) that ended, by outcome: ok, \
-             cancelled, or an SQLSTATE",
+            "Statements (role coordinator) and bundles (roles node and federation) that ended, by \
+             outcome: ok, cancelled, or an SQLSTATE",
             ended.clone(),
         );
         registry.register("statements_running", "Statements and bundles at work", running.clone());

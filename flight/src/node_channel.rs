@@ -6,8 +6,10 @@ use std::time::Duration;
 use arrow_flight::Action;
 use async_trait::async_trait;
 use futures::StreamExt;
-use hedgerow_catalog::{Limits, NodeDescription, TableDescription};
-use hedgerow_engine::{BundleReply, BundleRequest, EngineError, NodeChannel, WireError, sqlstate};
+use hedgerow_catalog::{Limits, Member, NodeDescription, TableDescription};
+use hedgerow_engine::{
+    BundleReply, BundleRequest, EngineError, NodeChannel, WireError, is_within, sqlstate,
+};
 use tonic::{Code, Status};
 
 use crate::connect::{Credentials, Remote, explain};
@@ -97,10 +99,11 @@ impl NodeChannel for FlightNodeChannel {
         let call = self
             .remote
             .call(ticket, |mut client, request| async move { client.do_get(request).await });
-        let organisation = Arc::clone(&self.organisation);
-        let explain = move |status: &Status| explain_node(status, &organisation);
+        let organisation = request.full_name(&self.organisation);
+        let named = organisation.clone();
+        let explain = move |status: &Status| explain_node(status, &named);
         let messages = call.await.map_err(|status| explain(&status))?.into_inner();
-        receive(messages, &self.organisation, request.fragments.len(), explain).await
+        receive(messages, &organisation, request.fragments.len(), explain).await
     }
 }
 
@@ -108,9 +111,10 @@ impl NodeChannel for FlightNodeChannel {
 const WITHOUT_IT: &str = "SET hedgerow.on_unavailable = 'exclude' for an answer without it";
 
 /// Puts a failed call to a node in words, naming the node. Of what the other end says only an error
-/// of our own form is passed on.
+/// of our own form is passed on: that of a federation under the name of one below it, too.
 fn explain_node(status: &Status, organisation: &str) -> WireError {
     let error = match own_error(status) {
+        Some(error) if names_one_below(&error, organisation) => return error,
         Some(error) => error,
         None if is_unreachable(status) => {
             let error = explain(status, &format!("the node of `{organisation}`"));
@@ -130,6 +134,11 @@ fn explain_node(status: &Status, organisation: &str) -> WireError {
         _ => error,
     };
     WireError { organisation: Some(organisation.to_owned()), ..error }
+}
+
+fn names_one_below(error: &WireError, organisation: &str) -> bool {
+    let said = error.organisation.as_deref();
+    said.is_some_and(|said| said != organisation && is_within(said, organisation))
 }
 
 /// A failure of which no more than its code can be told: its words may be anybody's, and anything.
@@ -156,15 +165,24 @@ fn unexplained(code: Code, organisation: &str) -> WireError {
 /// A description whose texts are of a length that can be shown.
 fn shortened(description: NodeDescription) -> NodeDescription {
     let short = |text: String| cut(&text, TEXT_BYTES_MAX);
-    let tables = description.tables.into_iter().map(|table| TableDescription {
+    let table = |table: TableDescription| TableDescription {
         name: short(table.name),
         differences: table.differences.into_iter().take(DIFFERENCES_MAX).map(short).collect(),
         preset: short(table.preset),
         epoch: short(table.epoch),
         ..table
-    });
+    };
+    let tables = |tables: Vec<TableDescription>| tables.into_iter().map(table).collect();
+    let member = |member: Member| Member {
+        organisation: short(member.organisation),
+        name: member.name.map(short),
+        version: short(member.version),
+        tables: tables(member.tables),
+        up: member.up,
+    };
     NodeDescription {
-        tables: tables.collect(),
+        tables: tables(description.tables),
+        federation: description.federation.map(|all| all.into_iter().map(member).collect()),
         name: description.name.map(short),
         version: short(description.version),
         organisation: description.organisation,
@@ -195,6 +213,10 @@ mod tests {
         let own = wire_error("42501", "`age` may not be compared", Some("compare `age_band`"));
         let said = WireError { organisation: Some("westlea".to_owned()), ..own.clone() };
         let error = explain_node(&to_status(&said), "northmoor");
-        assert_eq!(error, WireError { organisation: Some("northmoor".to_owned()), ..own });
+        assert_eq!(error, WireError { organisation: Some("northmoor".to_owned()), ..own.clone() });
+        let said = WireError { organisation: Some("midshire/northmoor".to_owned()), ..own };
+        assert_eq!(explain_node(&to_status(&said), "midshire"), said);
+        let error = explain_node(&to_status(&said), "mid");
+        assert_eq!(error.organisation.as_deref(), Some("mid"));
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arrow_flight::flight_service_server::FlightServiceServer;
 use hedgerow_catalog::{Limits, TlsConfig};
-use hedgerow_engine::{Coordinator, Node};
+use hedgerow_engine::{Answering, Coordinator};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -47,8 +47,8 @@ pub struct ServerParts {
     pub users: Arc<Users>,
     /// Plans and runs statements.
     pub coordinator: Arc<Coordinator>,
-    /// Answers bundles, where this server has tables of its own.
-    pub node: Option<Arc<Node>>,
+    /// Answers bundles, where this server has tables of its own or answers for its federation.
+    pub answering: Option<Answering>,
     /// Named limits.
     pub limits: Limits,
     /// Name of the server in its log: its organisation.
@@ -98,7 +98,7 @@ impl ServerParts {
             name: self.name,
             users: self.users,
             coordinator: self.coordinator,
-            node: self.node,
+            answering: self.answering,
             limits: self.limits,
         };
         let shared = Arc::new(Shared::new(roles, drained.clone(), stopped)?);

@@ -16,7 +16,7 @@ use arrow::array::{
     make_array,
 };
 use arrow::compute::{SortColumn, concat_batches, lexsort_to_indices};
-use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, UInt8Type};
 use arrow::error::ArrowError;
 
 use crate::admit::{Admission, CellBounds, CellRule};
@@ -60,6 +60,23 @@ pub struct ReleasedTable {
     pub batch: RecordBatch,
     /// Number of key columns.
     pub keys: usize,
+}
+
+/// What a coordinator that answers a wider federation has of one fragment: nothing in it was ever
+/// before a gate of its own.
+pub enum Passed<S> {
+    /// Cells that nodes released to it, merged: keys, then value, lower, upper and status per
+    /// measure, as [`released_schema`] has them.
+    Cells {
+        /// Their schema.
+        schema: SchemaRef,
+        /// Their rows.
+        batches: Vec<RecordBatch>,
+        /// Number of key columns.
+        keys: usize,
+    },
+    /// Rows of open tables, or of groups over them.
+    Open(S),
 }
 
 /// Something the gate let through. It cannot be made anywhere else.
@@ -113,6 +130,81 @@ pub fn gate<S>(
     Ok(Released(released))
 }
 
+/// Passes on what was released before: cells merged from those that nodes released to a coordinator.
+///
+/// What is computed from released values alone discloses nothing more than they did, so there is
+/// nothing to judge. The columns are rebuilt all the same, a withheld value is NULL over zeros, and a
+/// status that is not known counts as withheld.
+///
+/// # Errors
+/// [`GateError`] where the cells do not have the form of released cells; then nothing is passed.
+pub fn pass<S>(fragments: Vec<Passed<S>>) -> Result<Released<Vec<ReleasedFragment<S>>>, GateError> {
+    let mut released = Vec::with_capacity(fragments.len());
+    for fragment in fragments {
+        released.push(match fragment {
+            Passed::Open(stream) => ReleasedFragment::Open(stream),
+            Passed::Cells { schema, batches, keys } => {
+                ReleasedFragment::Cells(pass_cells(&schema, &batches, keys)?)
+            }
+        });
+    }
+    Ok(Released(released))
+}
+
+fn pass_cells(
+    schema: &SchemaRef,
+    batches: &[RecordBatch],
+    keys: usize,
+) -> Result<ReleasedTable, GateError> {
+    let all = concat_batches(schema, batches)?;
+    let rows = ordered_rows(&all, keys)?;
+    let (own, cells) = all.columns().split_at_checked(keys).ok_or(GateError::Shape)?;
+    let kept = own.iter().map(|key| rebuild(key, &rows, |_| true));
+    let mut out: Vec<ArrayRef> = kept.collect::<Result<_, ArrowError>>()?;
+    for cell in cells.chunks(4) {
+        let [value, lower, upper, status] = cell else { return Err(GateError::Shape) };
+        pass_cell([value, lower, upper], status, &rows, &mut out)?;
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+    let batch = RecordBatch::try_new_with_options(Arc::clone(schema), out, &options)?;
+    Ok(ReleasedTable { schema: Arc::clone(schema), batch, keys })
+}
+
+fn pass_cell(
+    [value, lower, upper]: [&ArrayRef; 3],
+    status: &ArrayRef,
+    rows: &[usize],
+    out: &mut Vec<ArrayRef>,
+) -> Result<(), GateError> {
+    let codes = status.as_primitive_opt::<UInt8Type>().ok_or(GateError::Shape)?;
+    let status_of = |row: usize| match codes.is_valid(row) {
+        true => CellStatus::from_code(codes.value(row)),
+        false => CellStatus::Withheld,
+    };
+    let shown = |row: usize| status_of(row) != CellStatus::Withheld;
+    let said: UInt8Array = rows.iter().map(|row| Some(status_of(*row).code())).collect();
+    out.push(rebuild(value, rows, shown)?);
+    out.push(rebuild(lower, rows, |_| true)?);
+    out.push(rebuild(upper, rows, |_| true)?);
+    out.push(Arc::new(said));
+    Ok(())
+}
+
+/// All rows, ordered by key so that order tells nothing.
+fn ordered_rows(all: &RecordBatch, keys: usize) -> Result<Vec<usize>, GateError> {
+    let keys: Vec<SortColumn> = all
+        .columns()
+        .iter()
+        .take(keys)
+        .map(|values| SortColumn { values: Arc::clone(values), options: None })
+        .collect();
+    if keys.is_empty() {
+        return Ok((0..all.num_rows()).collect());
+    }
+    let order = lexsort_to_indices(&keys, None)?;
+    Ok(order.values().iter().map(|row| *row as usize).collect())
+}
+
 /// The schema that [`gate`] gives to a protected fragment whose keys and measures are `fields`.
 pub fn released_schema(fields: &[Arc<Field>], keys: usize) -> SchemaRef {
     let mut out: Vec<Field> = Vec::with_capacity(keys + 4 * fields.len().saturating_sub(keys));
@@ -164,17 +256,7 @@ fn gate_groups(
 fn released_rows(columns: &GatedColumns, all: &RecordBatch) -> Result<Vec<usize>, GateError> {
     let people = counts(all, columns.people)?;
     let enough = |row: usize| people.get(row).is_some_and(|n| *n >= i64::from(columns.k));
-    let keys: Vec<SortColumn> = all
-        .columns()
-        .iter()
-        .take(columns.keys)
-        .map(|values| SortColumn { values: Arc::clone(values), options: None })
-        .collect();
-    if keys.is_empty() {
-        return Ok((0..all.num_rows()).filter(|row| enough(*row)).collect());
-    }
-    let order = lexsort_to_indices(&keys, None)?;
-    Ok(order.values().iter().map(|row| *row as usize).filter(|row| enough(*row)).collect())
+    Ok(ordered_rows(all, columns.keys)?.into_iter().filter(|row| enough(*row)).collect())
 }
 
 fn counts(all: &RecordBatch, column: usize) -> Result<Vec<i64>, GateError> {

@@ -30,8 +30,8 @@ pub use contract::{
     ColumnContract, ContractViolation, PersonColumn, Protection, Role, Scope, TableContract,
 };
 pub use gate::{
-    Executed, GateError, GatedColumns, Released, ReleasedFragment, ReleasedTable, gate,
-    released_schema,
+    Executed, GateError, GatedColumns, Passed, Released, ReleasedFragment, ReleasedTable, gate,
+    pass, released_schema,
 };
 pub use preset::{K_FLOOR, K_MAX, Policy, PolicyError, Preset};
 pub use refusal::{Refusal, Rule};

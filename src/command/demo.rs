@@ -32,6 +32,12 @@ pub(super) struct Demo {
     #[arg(long, value_name = "N", default_value_t = DataOptions::default().organisations)]
     organisations: usize,
 
+    /// Care boards between the organisations and the coordinator, at most 6: each coordinates some
+    /// of the organisations and answers for them. The shell is then the one above the boards.
+    #[arg(long, value_name = "N", default_value_t = 0,
+          value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(0..=6))]
+    boards: usize,
+
     /// Another seed makes other data.
     #[arg(long, value_name = "N", default_value_t = DataOptions::default().seed)]
     seed: u64,
@@ -54,7 +60,7 @@ impl Demo {
         log::init(LogFormat::Human, filter.as_deref().unwrap_or(default))?;
         let data =
             DataOptions { people: self.people, organisations: self.organisations, seed: self.seed };
-        let options = DemoOptions { data, directory: self.directory };
+        let options = DemoOptions { data, boards: self.boards, directory: self.directory };
         let federation = tokio::select! {
             biased;
             _ = tokio::signal::ctrl_c() => return Err(CommandError::Interrupted),

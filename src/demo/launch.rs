@@ -7,6 +7,7 @@
 //! DIR/contracts/*.toml
 //! DIR/ORGANISATION/serve.toml       for `hedgerow serve --config`
 //!                 /*.parquet, server.pem, server.key, users.toml, ledger.ndjson
+//! DIR/BOARD/serve.toml, …           with `--boards`: coordinates some of the organisations
 //! DIR/coordinator/serve.toml, server.pem, server.key, users.toml
 //!                /node.password     how it introduces itself to the nodes
 //!                /analyst.password  how an analyst logs in
@@ -27,7 +28,7 @@ use hedgerow_flight::{RunningServer, TransportError};
 
 use super::certificates::{CertificateError, ensure_certificates};
 use super::error::DemoError;
-use super::organisations::{DemoOrganisation, organisations};
+use super::organisations::{boards, organisations};
 use super::write::DataOptions;
 use crate::files::TemporaryFolder;
 use crate::server::{ServeError, bind, run_on};
@@ -43,6 +44,8 @@ pub const ANALYST: &str = "analyst";
 pub struct DemoOptions {
     /// The data.
     pub data: DataOptions,
+    /// Care boards between the organisations and the coordinator; none by default.
+    pub boards: usize,
     /// Where data and configuration are kept; without it data are cached and the rest is temporary.
     pub directory: Option<PathBuf>,
 }
@@ -128,27 +131,33 @@ impl Demo {
             }
         };
         tell("starting servers");
-        let listeners = listen(&folder, &organisations)?;
-        let settings = Settings { organisations, data, folder: folder.clone() };
+        let boards = boards(options.boards, &organisations);
+        let settings = Settings { organisations, boards, data, folder: folder.clone() };
+        settings.check_kept()?;
+        let listeners = listen(&folder, &settings.servers())?;
         let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>();
         let addresses: Vec<SocketAddr> =
             addresses.map_err(|source| LaunchError::File { path: folder.clone(), source })?;
-        let names = settings.servers();
+        let (names, nodes) = (settings.servers(), settings.organisations.len());
         let password = blocking(move || prepare(&settings, &addresses)).await?;
-        Self::start_servers(folder, temporary, names, listeners, password).await
+        Self::start_servers(folder, temporary, (names, nodes), listeners, password).await
     }
 
     async fn start_servers(
         folder: PathBuf,
         temporary: Option<TemporaryFolder>,
-        names: Vec<String>,
+        (names, nodes): (Vec<String>, usize),
         mut listeners: Vec<TcpListener>,
         password: String,
     ) -> Result<Self, LaunchError> {
         let coordinator = listeners.pop().ok_or(LaunchError::Interrupted)?;
-        let nodes =
+        let above = listeners.split_off(nodes.min(listeners.len()));
+        let organisations =
             names.iter().zip(listeners).map(|(name, listener)| start(&folder, name, listener));
-        let mut servers = try_join_all(nodes).await?;
+        let mut servers = try_join_all(organisations).await?;
+        let boards = names.iter().skip(nodes).zip(above);
+        let boards = boards.map(|(name, listener)| start(&folder, name, listener));
+        servers.extend(try_join_all(boards).await?);
         let coordinator = start(&folder, COORDINATOR, coordinator).await?;
         let address = coordinator.1.local_addr();
         servers.push(coordinator);
@@ -201,11 +210,7 @@ async fn stop(server: RunningServer) {
 }
 
 /// One listener per server: at the port of its configuration, else at any free one.
-fn listen(
-    folder: &Path,
-    organisations: &[DemoOrganisation],
-) -> Result<Vec<TcpListener>, LaunchError> {
-    let names = organisations.iter().map(|one| one.id.as_str()).chain([COORDINATOR]);
+fn listen(folder: &Path, names: &[String]) -> Result<Vec<TcpListener>, LaunchError> {
     let mut listeners = vec![];
     for name in names {
         let config = folder.join(name).join("serve.toml");

@@ -81,6 +81,45 @@ pub fn organisations(count: usize) -> Vec<DemoOrganisation> {
     taken
 }
 
+/// A fictional care board that coordinates some of the organisations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DemoBoard {
+    /// Short id, the name of its federation and folder.
+    pub(crate) id: &'static str,
+    /// Name for people to read.
+    pub(crate) name: &'static str,
+    /// The ids of its organisations, in their order.
+    pub(crate) organisations: Vec<String>,
+}
+
+/// The most boards a demo federation can have.
+pub(crate) const BOARDS_MAX: usize = 6;
+
+const COORDINATING: [(&str, &str); BOARDS_MAX] = [
+    ("midshire", "Midshire Care Board"),
+    ("eastshire", "Eastshire Care Board"),
+    ("northshire", "Northshire Care Board"),
+    ("westshire", "Westshire Care Board"),
+    ("southshire", "Southshire Care Board"),
+    ("lakeshire", "Lakeshire Care Board"),
+];
+
+/// The organisations dealt out to `count` boards in turn, each of which has one at least.
+pub(crate) fn boards(count: usize, organisations: &[DemoOrganisation]) -> Vec<DemoBoard> {
+    let count = count.min(organisations.len());
+    let board = |(number, (id, name)): (usize, (&'static str, &'static str))| DemoBoard {
+        id,
+        name,
+        organisations: organisations
+            .iter()
+            .skip(number)
+            .step_by(count.max(1))
+            .map(|organisation| organisation.id.clone())
+            .collect(),
+    };
+    COORDINATING.into_iter().take(count).enumerate().map(board).collect()
+}
+
 fn generated(index: usize) -> DemoOrganisation {
     let prefix = index % PREFIXES.len();
     let suffix = (index / PREFIXES.len() + prefix) % SUFFIXES.len();

@@ -53,14 +53,15 @@ pub fn coverage_lines(coverage: &Coverage) -> Vec<String> {
 }
 
 fn answered(coverage: &Coverage) -> String {
+    let organisations = coverage.organisations();
     let not_needed = coverage.count(NodeOutcome::NotNeeded);
-    let asked = coverage.nodes.len() - not_needed;
+    let asked = organisations.len() - not_needed;
     let noun = if asked == 1 { "organisation" } else { "organisations" };
     let mut line = format!("{} of {asked} {noun} answered", coverage.count(NodeOutcome::Answered));
     if not_needed > 0 {
         line.push_str(&format!(" ({not_needed} not needed)"));
     }
-    for node in &coverage.nodes {
+    for node in organisations {
         if let Some(missing) = missing(node) {
             line.push_str(&format!("; {missing}"));
         }
@@ -85,7 +86,7 @@ fn missing(node: &NodeCoverage) -> Option<String> {
 /// `policy primary_only, k = 10`; several of either where organisations differ.
 fn policy(coverage: &Coverage) -> Option<String> {
     let mut presets: Vec<&str> = vec![];
-    for preset in coverage.nodes.iter().filter_map(|node| node.preset.as_deref()) {
+    for preset in coverage.organisations().into_iter().filter_map(|node| node.preset.as_deref()) {
         if !presets.contains(&preset) {
             presets.push(preset);
         }
@@ -98,7 +99,8 @@ fn policy(coverage: &Coverage) -> Option<String> {
 }
 
 fn thresholds(coverage: &Coverage) -> Vec<String> {
-    let mut thresholds: Vec<u32> = coverage.nodes.iter().filter_map(|node| node.k).collect();
+    let organisations = coverage.organisations().into_iter();
+    let mut thresholds: Vec<u32> = organisations.filter_map(|node| node.k).collect();
     thresholds.sort_unstable();
     thresholds.dedup();
     thresholds.iter().map(u32::to_string).collect()
@@ -140,6 +142,22 @@ mod tests {
                  fenmarsh: not conforming (column `cost` is missing) · policy primary_only, k = 10",
                 "note: fenmarsh is left out",
             ]
+        );
+    }
+
+    #[test]
+    fn organisations_below_a_federation_are_counted_and_named() {
+        let mut coverage = samples::complete();
+        let mut board = NodeCoverage::new("midshire", NodeOutcome::Answered);
+        let answered = NodeCoverage::new("midshire/fenmarsh", NodeOutcome::Answered);
+        let dead = NodeCoverage::new("midshire/hartwell", NodeOutcome::Unavailable);
+        board.nodes = vec![answered, dead];
+        coverage.nodes.push(board);
+        coverage.nodes.push(NodeCoverage::new("eastshire", NodeOutcome::Unavailable));
+        assert_eq!(
+            coverage_lines(&coverage),
+            ["3 of 5 organisations answered; midshire/hartwell: unavailable; \
+              eastshire: unavailable · policy primary_only, k = 10"]
         );
     }
 

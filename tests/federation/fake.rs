@@ -329,6 +329,8 @@ pub(crate) struct Frame {
     pub(crate) fragment: u32,
     #[prost(bytes = "bytes", optional, tag = "2")]
     pub(crate) header: Option<Bytes>,
+    #[prost(bytes = "bytes", optional, tag = "3")]
+    pub(crate) coverage: Option<Bytes>,
 }
 
 /// The answer to one fragment, taken apart.
@@ -360,7 +362,8 @@ impl Reply {
         let frames = messages.into_iter().enumerate();
         let frames = frames.map(|(n, message)| {
             let header = (n == 0).then(|| Bytes::from(header.clone()));
-            message.with_app_metadata(Frame { fragment: 0, header }.encode_to_vec())
+            let frame = Frame { header, ..Frame::default() };
+            message.with_app_metadata(frame.encode_to_vec())
         });
         frames.collect()
     }

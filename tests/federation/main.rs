@@ -14,6 +14,7 @@
 //! faults      what is down, wrong, slow or cancelled
 //! absent      a node gone for one part of a statement and not for another
 //! limits      every limit at its edge
+//! levels      federations below federations: names, faults, a board gone bad
 //! http        what an operator's tools see: alive, ready, figures
 //!
 //! bad_statements  too long, too deep, too wide, or no SQL
@@ -50,6 +51,7 @@ mod dice;
 mod fake;
 mod faults;
 mod http;
+mod levels;
 mod limits;
 mod load;
 mod logs;

@@ -49,7 +49,7 @@ pub(crate) fn changed(
 
 fn framed(message: FlightData, fragment: u32, header: Option<&[u8]>) -> FlightData {
     let header = header.map(|header| header.to_vec().into());
-    message.with_app_metadata(Frame { fragment, header }.encode_to_vec())
+    message.with_app_metadata(Frame { fragment, header, coverage: None }.encode_to_vec())
 }
 
 /// A schema message as the node sends it, of a schema it never would send.

@@ -10,10 +10,12 @@
 //!
 //! ```text
 //! warehouse   one DataFusion over the union; questions narrowed to one organisation
+//! levels      the same below care boards
 //! kept        kept answers; `HEDGEROW_BLESS=1` writes them anew
 //! ```
 
 mod kept;
+mod levels;
 mod warehouse;
 
 use std::fmt::Write;

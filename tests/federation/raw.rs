@@ -7,7 +7,7 @@ use arrow_flight::{
     Action, FlightData, FlightDescriptor, FlightInfo, HandshakeRequest, PutResult, Ticket,
 };
 use futures::TryStreamExt;
-use hedgerow_engine::{BundleRequest, WireError};
+use hedgerow_engine::{BundleRequest, OnUnavailable, WireError};
 use hedgerow_flight::from_status;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tonic::{Request, Status};
@@ -156,6 +156,8 @@ pub(crate) fn bundle(version: u32, fragments: &[String], hash: Option<&str>) -> 
         purpose: None,
         user_token: None,
         client_signature: None,
+        on_unavailable: OnUnavailable::Fail,
+        under: None,
     };
     let mut bundle = vec![1 << 3];
     bundle.extend(varint(u64::from(version)));

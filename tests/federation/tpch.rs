@@ -185,8 +185,12 @@ fn spec(tables: &[(&'static str, RecordBatch)]) -> Spec {
 
 /// Asks a federation and one DataFusion; what is refused is said at the end, all of it.
 async fn assert_as_one_datafusion(queries: &[Query]) {
+    assert_as_one_datafusion_over(spec(&TABLES), queries.iter()).await;
+}
+
+async fn assert_as_one_datafusion_over(spec: Spec, queries: impl Iterator<Item = &Query>) {
     in_time(async {
-        let world = World::start(spec(&TABLES)).await;
+        let world = World::start(spec).await;
         let context = SessionContext::new();
         for (name, batch) in TABLES.iter() {
             context.register_batch(*name, batch.clone()).unwrap();
@@ -213,6 +217,16 @@ async fn assert_as_one_datafusion(queries: &[Query]) {
 #[test]
 fn all_queries_have_rows() {
     assert_eq!(QUERIES.iter().filter(|query| query.rows > 0).count(), 22);
+}
+
+/// Sums and means, joins, a scalar subquery, groups whole at a node, NOT EXISTS, outer join, top ten.
+const BELOW_BOARDS: [&str; 9] = ["q01", "q03", "q04", "q06", "q10", "q11", "q13", "q17", "q22"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn below_boards_queries_are_those_of_one_datafusion() {
+    let boards = spec(&TABLES).board("left", &["node_0", "node_1"]).board("right", &["node_2"]);
+    let queries = QUERIES.iter().filter(|query| BELOW_BOARDS.contains(&query.name));
+    assert_as_one_datafusion_over(boards, queries).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -5,6 +5,7 @@
 //! FOLDER/authority.pem
 //!       /contracts/*.toml
 //!       /ORGANISATION/serve.toml, server.pem, server.key, users.toml, data files
+//!       /BOARD/serve.toml, server.pem, server.key, users.toml, node.password
 //!       /coordinator/serve.toml, server.pem, server.key, users.toml, node.password
 //! ```
 
@@ -46,6 +47,8 @@ const PEOPLE: usize = 12_000;
 pub(crate) struct Spec {
     contracts: Vec<(String, String)>,
     organisations: Vec<Organisation>,
+    /// Coordinators between, each with the servers below it.
+    boards: Vec<(String, Vec<String>)>,
     k: Option<u32>,
     limits: String,
     metrics: String,
@@ -97,6 +100,13 @@ impl Spec {
         self
     }
 
+    /// Puts servers, which may be boards themselves, below a coordinator of their own.
+    pub(crate) fn board(mut self, id: &str, below: &[&str]) -> Self {
+        let below = below.iter().map(|name| (*name).to_owned()).collect();
+        self.boards.push((id.to_owned(), below));
+        self
+    }
+
     /// Sets the threshold of every node.
     pub(crate) fn k(mut self, people: u32) -> Self {
         self.k = Some(people);
@@ -115,10 +125,22 @@ impl Spec {
         self
     }
 
+    /// The servers below a coordinator: those of its list, or all that are below no other.
+    fn below(&self, coordinator: &str) -> Vec<String> {
+        if let Some((_, below)) = self.boards.iter().find(|(id, _)| id == coordinator) {
+            return below.clone();
+        }
+        let listed = |name: &String| self.boards.iter().any(|(_, below)| below.contains(name));
+        let mut names = self.servers();
+        names.retain(|name| name != COORDINATOR && !listed(name));
+        names
+    }
+
     /// All servers, the coordinator last.
     fn servers(&self) -> Vec<String> {
         let names = self.organisations.iter().map(|one| one.id.clone());
-        names.chain([COORDINATOR.to_owned()]).collect()
+        let boards = self.boards.iter().map(|(id, _)| id.clone());
+        names.chain(boards).chain([COORDINATOR.to_owned()]).collect()
     }
 }
 
@@ -248,17 +270,30 @@ impl World {
 
     /// The demo's federation, with fewer people.
     pub(crate) async fn demo() -> Self {
-        Self::of_demo(str::to_owned).await
+        Self::of_demo(str::to_owned, &[]).await
     }
 
     /// The demo's federation over the same data, as if nobody were in them.
     pub(crate) async fn demo_all_open() -> Self {
-        Self::of_demo(all_open).await
+        Self::of_demo(all_open, &[]).await
     }
 
-    async fn of_demo(change: fn(&str) -> String) -> Self {
+    /// The demo's federation below boards.
+    pub(crate) async fn demo_below(boards: &[(&str, &[&str])]) -> Self {
+        Self::of_demo(str::to_owned, boards).await
+    }
+
+    /// The same over the same data, as if nobody were in them.
+    pub(crate) async fn demo_all_open_below(boards: &[(&str, &[&str])]) -> Self {
+        Self::of_demo(all_open, boards).await
+    }
+
+    async fn of_demo(change: fn(&str) -> String, boards: &[(&str, &[&str])]) -> Self {
         let data = demo_data();
         let mut spec = Spec::default();
+        for (id, below) in boards {
+            spec = spec.board(id, below);
+        }
         for (_, text) in CONTRACTS {
             spec = spec.contract(&change(text));
         }
@@ -275,6 +310,12 @@ impl World {
     /// A new client of the coordinator.
     pub(crate) async fn client(&self) -> Client {
         Client(self.try_client(PASSWORD).await.unwrap())
+    }
+
+    /// A new client of another server.
+    pub(crate) async fn client_of(&self, name: &str) -> Client {
+        let url = self.url_of(name);
+        Client(SqlClient::connect(&url, &self.tls(), credentials(PASSWORD)).await.unwrap())
     }
 
     pub(crate) async fn try_client(&self, password: &str) -> Result<SqlClient, WireError> {
@@ -424,17 +465,26 @@ fn prepare(spec: &Spec, folder: &Path, names: &[String], addresses: &[SocketAddr
                     one.tables()
                 )
             }
-            None => format!("name = \"test\"\n{common}{}", federation(names, addresses)),
+            None => {
+                let below = spec.below(name);
+                let nodes = names.iter().zip(addresses).filter(|(one, _)| below.contains(*one));
+                format!("name = \"test\"\n{common}{}", federation(name, nodes))
+            }
         };
         fs::write(home.join("serve.toml"), config).unwrap();
     }
-    fs::write(folder.join(COORDINATOR).join("node.password"), PASSWORD).unwrap();
+    for name in names.iter().filter(|name| spec.organisations.iter().all(|one| one.id != **name)) {
+        fs::write(folder.join(name).join("node.password"), PASSWORD).unwrap();
+    }
     ensure_certificates(folder, names).unwrap();
 }
 
-fn federation(names: &[String], addresses: &[SocketAddr]) -> String {
+fn federation<'a>(id: &str, nodes: impl Iterator<Item = (&'a String, &'a SocketAddr)>) -> String {
     let mut text = format!("[federation]\nuser = \"{USER}\"\npassword_file = \"node.password\"\n");
-    for (name, address) in names.iter().zip(addresses).filter(|(name, _)| *name != COORDINATOR) {
+    if id != COORDINATOR {
+        text.push_str(&format!("organisation = \"{id}\"\n"));
+    }
+    for (name, address) in nodes {
         text.push_str(&format!(
             "[[federation.nodes]]\norganisation = \"{name}\"\nurl = \"https://{address}\"\n"
         ));

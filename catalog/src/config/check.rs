@@ -86,6 +86,12 @@ impl Check<'_> {
         if !config.is_node() && !config.is_coordinator() {
             return Err(self.problem(&["tables"], ConfigProblem::NoRole));
         }
+        if let Some(id) =
+            config.federation_id().filter(|id| config.organisation.as_deref() == Some(id))
+        {
+            let problem = ConfigProblem::OwnNode { organisation: id.to_owned() };
+            return Err(self.problem(&["federation", "organisation"], problem));
+        }
         Ok(())
     }
 
@@ -214,6 +220,10 @@ impl Check<'_> {
         if file.connect_timeout_ms == 0 {
             return Err(self.problem(&["federation", "connect_timeout_ms"], ConfigProblem::Zero));
         }
+        let own = file.organisation.as_deref();
+        if let Some(own) = own {
+            self.name(&["federation", "organisation"], own)?;
+        }
         let mut seen = BTreeSet::new();
         for (index, node) in file.nodes.iter().enumerate() {
             let index = index.to_string();
@@ -224,11 +234,18 @@ impl Check<'_> {
                 let problem = ConfigProblem::DuplicateNode { organisation };
                 return Err(self.problem(&at("organisation"), problem));
             }
+            if own == Some(node.organisation.as_str()) {
+                let organisation = node.organisation.clone();
+                return Err(
+                    self.problem(&at("organisation"), ConfigProblem::OwnNode { organisation })
+                );
+            }
             if node.url.strip_prefix("https://").is_none_or(str::is_empty) {
                 return Err(self.problem(&at("url"), ConfigProblem::Url));
             }
         }
         Ok(FederationConfig {
+            organisation: file.organisation,
             user: file.user,
             password_file: self.path(&file.password_file),
             connect_timeout_ms: file.connect_timeout_ms,

@@ -92,6 +92,7 @@ pub(super) enum FormatWord {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FederationFile {
+    pub(super) organisation: Option<String>,
     pub(super) user: String,
     pub(super) password_file: PathBuf,
     #[serde(default = "keys::connect_timeout_ms")]

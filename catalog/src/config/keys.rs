@@ -407,8 +407,15 @@ pub(super) const SECTIONS: &[Section] = &[
     Section {
         header: "[federation]",
         example: "[federation]",
-        doc: "How a coordinator introduces itself to its nodes.",
+        doc: "How a coordinator introduces itself to its nodes, and under which id its federation answers a wider one.",
         keys: &[
+            key(
+                "organisation",
+                "name",
+                Unset("the federation answers no wider one"),
+                Some("\"midshire\""),
+                "The id under which the whole federation is one node of a wider one: an organisation `northmoor` is `midshire/northmoor` there. Not the id of one of its nodes, nor of this server's own tables.",
+            ),
             key(
                 "user",
                 "text",

@@ -171,6 +171,8 @@ pub enum TableConfig {
 /// The nodes a coordinator asks, and how it introduces itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FederationConfig {
+    /// The id under which the whole federation answers a wider one; without it it answers none.
+    pub organisation: Option<String>,
     /// The coordinator's user name at the nodes.
     pub user: String,
     /// File that holds its password, alone on the first line.
@@ -215,6 +217,11 @@ impl ServerConfig {
     /// Tells whether this server serves tables of its own.
     pub fn is_node(&self) -> bool {
         !self.tables.is_empty()
+    }
+
+    /// The id under which this server answers bundles for its whole federation.
+    pub fn federation_id(&self) -> Option<&str> {
+        self.federation.as_ref()?.organisation.as_deref()
     }
 
     /// Tells whether this server asks other nodes.

@@ -153,3 +153,20 @@ fn reference_is_current() {
         );
     }
 }
+
+#[test]
+fn a_federation_has_an_id_of_its_own() {
+    let federation = |id: &str| {
+        format!(
+            "{MINIMAL}[federation]\norganisation = \"{id}\"\nuser = \"c\"\npassword_file = \"p\"\n\
+             [[federation.nodes]]\norganisation = \"westlea\"\nurl = \"https://a:1\"\n"
+        )
+    };
+    assert_eq!(parse(&federation("midshire")).unwrap().federation_id(), Some("midshire"));
+    assert_eq!(parse(MINIMAL).unwrap().federation_id(), None);
+    for taken in ["westlea", "northmoor"] {
+        let words = message(&federation(taken));
+        assert!(words.contains("give the federation an id of its own"), "{words}");
+    }
+    assert!(message(&federation("Mid-shire")).contains("lower-case"));
+}

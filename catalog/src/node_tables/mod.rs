@@ -130,6 +130,7 @@ impl NodeTables {
             name: config.name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             tables: tables.collect(),
+            federation: None,
         }
     }
 

@@ -34,7 +34,7 @@ impl CatalogProvider for FederationCatalog {
     fn schema_names(&self) -> Vec<String> {
         let mut names = vec![SHARED.to_owned(), SYSTEM.to_owned()];
         if let Some(federation) = self.federation.upgrade() {
-            names.extend(federation.nodes.iter().map(|node| node.organisation().to_owned()));
+            names.extend(federation.organisations());
         }
         names
     }
@@ -44,14 +44,9 @@ impl CatalogProvider for FederationCatalog {
         let only = match name {
             SYSTEM => return Some(Arc::new(SystemSchema { federation })),
             SHARED => None,
-            organisation => Some(
-                federation
-                    .nodes
-                    .iter()
-                    .map(|node| node.organisation())
-                    .find(|known| *known == organisation)?
-                    .to_owned(),
-            ),
+            organisation => {
+                Some(federation.organisations().into_iter().find(|o| o == organisation)?)
+            }
         };
         Some(Arc::new(ContractSchema { federation, only }))
     }
@@ -68,12 +63,7 @@ impl ContractSchema {
     /// An organisation's schema lists what it serves; a node never reached lists everything.
     fn lists(&self, table: &str) -> bool {
         let Some(only) = &self.only else { return true };
-        self.federation
-            .nodes
-            .iter()
-            .find(|node| node.organisation() == only)
-            .and_then(|node| node.description())
-            .is_none_or(|description| description.tables.iter().any(|t| t.name == table))
+        self.federation.lists(only, table)
     }
 }
 

@@ -3,18 +3,20 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions};
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt8Type};
 use datafusion::arrow::row::{RowConverter, SortField};
 use futures::FutureExt;
 use futures::stream::{self, StreamExt, TryStreamExt};
-use hedgerow_policies::{Block, Join, Relation, released_schema};
+use hedgerow_policies::{Block, CellStatus, Expr, Join, Output, Relation, released_schema};
 
 use super::federation::{FAN_OUT_MAX, Federation, KnownNode, Standing, for_organisation};
 use super::place::Placement;
-use super::running::Running;
-use crate::block::emit;
-use crate::channel::{BUNDLE_VERSION, BundleReply, BundleRequest, FragmentHeader};
+use super::running::{Hidden, Running};
+use crate::block::{NotABlock, emit};
+use crate::channel::{
+    BUNDLE_VERSION, BundleReply, BundleRequest, FragmentHeader, ReplyPart, is_below,
+};
 use crate::coverage::{NodeCoverage, NodeOutcome};
 use crate::error::EngineError;
 
@@ -65,21 +67,28 @@ impl FragmentAsk {
 }
 
 /// A fragment as one node is asked it; `None` where the node need not be asked.
+///
+/// # Errors
+/// [`EngineError::NotSplit`] where a federation cannot be asked it.
 pub(crate) fn block_for(
     federation: &Federation,
     ask: &FragmentAsk,
     node: &KnownNode,
-) -> Option<Block> {
+) -> Result<Option<Block>, EngineError> {
     let organisation = node.organisation();
-    if ask.block.table_relations().filter_map(Relation::only).any(|only| only != organisation) {
-        return None;
+    if ask.block.table_relations().filter_map(Relation::only).any(|only| !node.answers_for(only)) {
+        return Ok(None);
     }
     // What is judged by a policy is asked as it was written.
     let block = match ask.protected {
-        true => ask.block.clone(),
-        false => federation.over_served(&ask.block, node)?,
+        true => Some(ask.block.clone()),
+        false => federation.over_served(&ask.block, node),
     };
-    let mut block = for_organisation(&block, organisation);
+    let Some(block) = block else { return Ok(None) };
+    let mut block = match node.is_federation() {
+        true => federation.for_federation(&block, organisation).map_err(not_asked)?,
+        false => for_organisation(&block, organisation),
+    };
     let mut possible = true;
     block.filter.retain(|conjunct| match federation.constant_truth(conjunct) {
         Some(true) => false,
@@ -89,7 +98,14 @@ pub(crate) fn block_for(
         }
         None => true,
     });
-    possible.then_some(block)
+    Ok(possible.then_some(block))
+}
+
+fn not_asked(not: NotABlock) -> EngineError {
+    EngineError::NotSplit {
+        what: format!("{} is not asked of a federation", not.what),
+        hint: "write the statement in a simpler way".to_owned(),
+    }
 }
 
 /// What one node is asked: fragment numbers of the statement, and their texts.
@@ -98,8 +114,28 @@ struct NodeBundle<'a> {
     fragments: Vec<(usize, String)>,
 }
 
-/// What one node released for one fragment: its number, threshold, batches.
-type Part = (usize, Option<u32>, Vec<RecordBatch>);
+/// What one node released for one fragment.
+struct Part {
+    /// The fragment's number.
+    number: usize,
+    /// The threshold it was gated with.
+    k: Option<u32>,
+    /// Most people that the node may hide in a group it did not send.
+    hidden: u32,
+    batches: Vec<RecordBatch>,
+}
+
+impl Part {
+    fn new(number: usize, said: &FragmentHeader) -> Self {
+        let hidden = said.hidden.or(said.k.map(|k| k.saturating_sub(1)));
+        Self { number, k: said.k, hidden: hidden.unwrap_or(0), batches: vec![] }
+    }
+
+    /// Whether anybody was asked there: a federation may have had nobody to ask.
+    fn counts(&self) -> bool {
+        self.hidden > 0 || self.batches.iter().any(|batch| batch.num_rows() > 0)
+    }
+}
 
 /// What came of asking one node.
 #[derive(Default)]
@@ -115,8 +151,9 @@ pub(crate) async fn gather(
     running: &Running,
     asks: &[(usize, FragmentAsk)],
 ) -> Result<Vec<Vec<RecordBatch>>, EngineError> {
+    let numbers: Vec<usize> = asks.iter().map(|(number, _)| *number).collect();
     let asks: Vec<&FragmentAsk> = asks.iter().map(|(_, ask)| ask).collect();
-    let mut gathered: Vec<Vec<(Option<u32>, Vec<RecordBatch>)>> = vec![vec![]; asks.len()];
+    let mut gathered: Vec<Vec<Part>> = asks.iter().map(|_| vec![]).collect();
     let mut open: BTreeSet<usize> = (0..asks.len()).collect();
     while !open.is_empty() {
         let bundles = bundles(running, &asks, &open)?;
@@ -128,15 +165,18 @@ pub(crate) async fn gather(
             stream::iter(asked).buffered(FAN_OUT_MAX).try_collect().await?;
         for answer in answers {
             open.extend(answer.elsewhere);
-            for (fragment, k, batches) in answer.parts {
-                if let Some(parts) = gathered.get_mut(fragment) {
-                    parts.push((k, batches));
+            for part in answer.parts {
+                if let Some(parts) = gathered.get_mut(part.number) {
+                    parts.push(part);
                 }
             }
         }
     }
-    for (ask, parts) in asks.iter().zip(&gathered) {
-        let k = parts.iter().filter_map(|(k, _)| *k).max();
+    for ((number, ask), parts) in numbers.iter().zip(&asks).zip(&gathered) {
+        let counted = parts.iter().filter(|part| part.counts());
+        let k = counted.clone().filter_map(|part| part.k).max();
+        let hidden = counted.map(|part| part.hidden).fold(0, u32::saturating_add);
+        running.keep_hidden(*number, Hidden { k, people: hidden });
         if let Some(k) = k.filter(|_| ask.keys > 0) {
             running.coverage.notice(format!(
                 "groups of fewer than {k} people at an organisation are left out, there and in \
@@ -160,7 +200,7 @@ fn bundles<'a>(
         let mut fragments = vec![];
         for index in open {
             let Some(ask) = asks.get(*index).filter(|_| !settled.contains(index)) else { continue };
-            let Some(block) = block_for(federation, ask, node) else {
+            let Some(block) = block_for(federation, ask, node)? else {
                 running
                     .coverage
                     .note(NodeCoverage::new(node.organisation(), NodeOutcome::NotNeeded));
@@ -182,7 +222,8 @@ fn bundles<'a>(
             check_reachable(running, ask)?;
         }
     }
-    if bundles.is_empty() {
+    // What is asked by a wider federation may be for others.
+    if bundles.is_empty() && federation.path.is_none() {
         running.coverage.notice("no organisation was asked: none meets the conditions");
     }
     Ok(bundles)
@@ -192,7 +233,7 @@ fn bundles<'a>(
 pub(crate) fn check_reachable(running: &Running, ask: &FragmentAsk) -> Result<(), EngineError> {
     let federation = &running.federation;
     for node in &federation.nodes {
-        if block_for(federation, ask, node).is_some()
+        if block_for(federation, ask, node)?.is_some()
             && let Standing::Unknown(error) = node.standing(&ask.tables(), &federation.contracts)
         {
             return Err(EngineError::Node(error));
@@ -251,7 +292,7 @@ async fn ask_node(
     let request = request(running, texts);
     let hash = request.hash();
     let gathered = match bundle.node.channel.ask(request).await {
-        Ok(reply) => collect(organisation, asks, &numbers, &hash, running, reply).await,
+        Ok(reply) => collect(bundle.node, asks, &numbers, &hash, running, reply).await,
         Err(error) => Err(EngineError::Node(error)),
     };
     match gathered {
@@ -284,51 +325,62 @@ pub(crate) fn request(running: &Running, fragments: Vec<String>) -> BundleReques
         statement: running.statement.clone(),
         user: running.user.clone(),
         purpose: running.purpose.clone(),
+        on_unavailable: running.on_unavailable,
+        under: running.federation.path.clone(),
         user_token: None,
         client_signature: None,
     }
 }
 
 async fn collect(
-    organisation: &str,
+    node: &KnownNode,
     asks: &[&FragmentAsk],
     numbers: &[usize],
     hash: &str,
     running: &Running,
     reply: BundleReply,
 ) -> Result<Vec<Part>, EngineError> {
-    let bad = |what: &str| EngineError::bad_answer(organisation, what);
+    let bad = |what: &str| EngineError::bad_answer(node.organisation(), what);
     let asked: Vec<&FragmentAsk> = numbers.iter().filter_map(|n| asks.get(*n).copied()).collect();
-    check_reply(organisation, hash, &asked, &reply)?;
-    let BundleReply { header, mut batches, .. } = reply;
+    check_reply(node, hash, &asked, &reply)?;
+    let BundleReply { header, mut parts, .. } = reply;
     let answered = numbers.iter().zip(&header.fragments);
-    let mut answer: Vec<Part> = answered.map(|(number, said)| (*number, said.k, vec![])).collect();
-    while let Some((index, batch)) = batches.try_next().await? {
-        let (number, _, parts) =
-            answer.get_mut(index).ok_or_else(|| bad("it answers an unknown fragment"))?;
-        let expected = asks.get(*number).map(|ask| ask.wire_schema());
+    let mut answer: Vec<Part> = answered.map(|(number, said)| Part::new(*number, said)).collect();
+    let mut below = None;
+    while let Some(part) = parts.try_next().await? {
+        let (index, batch) = match part {
+            ReplyPart::Rows(index, batch) => (index, batch),
+            ReplyPart::Coverage(coverage) => {
+                below = Some(coverage);
+                continue;
+            }
+        };
+        let part = answer.get_mut(index).ok_or_else(|| bad("it answers an unknown fragment"))?;
+        let ask = asks.get(part.number).ok_or_else(|| bad("it answers an unknown fragment"))?;
         let columns = batch.columns().to_vec();
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        let named = expected
-            .and_then(|schema| RecordBatch::try_new_with_options(schema, columns, &options).ok())
-            .ok_or_else(|| bad("its batches do not fit their schema"))?;
+        let named = RecordBatch::try_new_with_options(ask.wire_schema(), columns, &options)
+            .map_err(|_| bad("its batches do not fit their schema"))?;
+        check_organisations(node, &ask.block, &named).map_err(bad)?;
+        check_statuses(ask, &named).map_err(bad)?;
         let size = named.get_array_memory_size();
         running.held.try_grow(size).map_err(EngineError::from_execution)?;
-        parts.push(named);
+        part.batches.push(named);
     }
-    for (number, _, parts) in &answer {
-        let Some(ask) = asks.get(*number) else { continue };
-        check_groups(ask, parts).map_err(bad)?;
+    for part in &answer {
+        let Some(ask) = asks.get(part.number) else { continue };
+        check_groups(ask, &part.batches).map_err(bad)?;
     }
     let own = asked.iter().any(|ask| ask.placement == Placement::EachNode);
-    running.take(&header, own)?;
+    running.take(node, &header, own)?;
+    running.take_below(node, below, own)?;
     Ok(answer)
 }
 
 /// Checks that a reply is one to the bundle that was sent, by the node that was asked, before any
 /// row of it is read.
 pub(crate) fn check_reply(
-    organisation: &str,
+    node: &KnownNode,
     hash: &str,
     asked: &[&FragmentAsk],
     reply: &BundleReply,
@@ -337,7 +389,7 @@ pub(crate) fn check_reply(
     let fits = |((ask, schema), said): ((&&FragmentAsk, &SchemaRef), &FragmentHeader)| {
         same_types(&ask.wire_schema(), schema) && said.k.is_some() == ask.protected
     };
-    let wrong = if header.organisation != organisation {
+    let wrong = if header.organisation != node.channel.organisation() {
         "it signs as another organisation"
     } else if header.bundle_hash != hash
         || header.fragments.len() != asked.len()
@@ -349,7 +401,46 @@ pub(crate) fn check_reply(
     } else {
         return Ok(());
     };
-    Err(EngineError::bad_answer(organisation, wrong))
+    Err(EngineError::bad_answer(node.organisation(), wrong))
+}
+
+/// Columns that are `organisation` hold the node's own name, or of a federation names below it.
+pub(crate) fn check_organisations(
+    node: &KnownNode,
+    block: &Block,
+    batch: &RecordBatch,
+) -> Result<(), &'static str> {
+    let columns = match &block.output {
+        Output::Groups { keys, .. } => keys,
+        Output::Rows { columns, .. } => columns,
+    };
+    let (name, wide) = (node.organisation(), node.is_federation());
+    let own = |said: &str| if wide { is_below(said, name) } else { said == name };
+    for (column, values) in columns.iter().zip(batch.columns()) {
+        if !matches!(column, Expr::Organisation { .. }) {
+            continue;
+        }
+        let values = values.as_string_opt::<i32>();
+        if !values.is_some_and(|values| values.iter().all(|said| said.is_some_and(own))) {
+            return Err("it speaks for another organisation");
+        }
+    }
+    Ok(())
+}
+
+/// The statuses of cells are those there are.
+fn check_statuses(ask: &FragmentAsk, batch: &RecordBatch) -> Result<(), &'static str> {
+    if !ask.protected {
+        return Ok(());
+    }
+    let worst = CellStatus::Withheld.code();
+    for cell in batch.columns().get(ask.keys..).unwrap_or_default().chunks(4) {
+        let codes = cell.get(3).and_then(|status| status.as_primitive_opt::<UInt8Type>());
+        if !codes.is_some_and(|codes| codes.values().iter().all(|code| *code <= worst)) {
+            return Err("its cells have a status that there is not");
+        }
+    }
+    Ok(())
 }
 
 /// A group comes once, and without keys there is one group. A second one could stand for the part of
@@ -384,25 +475,23 @@ fn same_types(expected: &Schema, given: &Schema) -> bool {
 }
 
 /// Adds [`NODES`], [`HIDDEN`] and [`HIDDEN_ALL`] to the batches of a protected fragment.
-fn with_node_columns(
-    ask: &FragmentAsk,
-    parts: Vec<(Option<u32>, Vec<RecordBatch>)>,
-) -> Result<Vec<RecordBatch>, EngineError> {
+fn with_node_columns(ask: &FragmentAsk, parts: Vec<Part>) -> Result<Vec<RecordBatch>, EngineError> {
     if !ask.protected {
-        return Ok(parts.into_iter().flat_map(|(_, batches)| batches).collect());
+        return Ok(parts.into_iter().flat_map(|part| part.batches).collect());
     }
-    let hidden = |k: Option<u32>| i64::from(k.unwrap_or(1)) - 1;
-    let nodes = i64::try_from(parts.len()).unwrap_or(i64::MAX);
-    let hidden_all: i64 = parts.iter().map(|(k, _)| hidden(*k)).sum();
+    let counted = parts.iter().filter(|part| part.counts());
+    let nodes = i64::try_from(counted.clone().count()).unwrap_or(i64::MAX);
+    let hidden_all: i64 = counted.map(|part| i64::from(part.hidden)).sum();
     let schema = ask.gathered_schema();
     let mut all = vec![];
-    for (k, batches) in parts {
-        for batch in batches {
+    for part in parts {
+        let hidden = i64::from(part.hidden);
+        for batch in part.batches {
             let constant = |value: i64| -> ArrayRef {
                 Arc::new(Int64Array::from_value(value, batch.num_rows()))
             };
             let mut columns = batch.columns().to_vec();
-            columns.extend([constant(nodes), constant(hidden(k)), constant(hidden_all)]);
+            columns.extend([constant(nodes), constant(hidden), constant(hidden_all)]);
             let batch = RecordBatch::try_new(Arc::clone(&schema), columns)
                 .map_err(|e| EngineError::internal("adding node columns", e))?;
             all.push(batch);

@@ -26,7 +26,7 @@ pub(crate) fn explain(
 ) -> Result<RecordBatch, EngineError> {
     let mut steps = Steps { federation, rows: vec![] };
     for (index, ask) in fragments.iter().enumerate() {
-        steps.asked(&format!("fragment {index}"), ask);
+        steps.asked(&format!("fragment {index}"), ask)?;
     }
     for (number, plan) in parameters {
         steps.scans(plan)?;
@@ -44,11 +44,11 @@ struct Steps<'a> {
 
 impl Steps<'_> {
     /// What each node is asked; nodes that are asked the same stand together.
-    fn asked(&mut self, step: &str, ask: &FragmentAsk) {
+    fn asked(&mut self, step: &str, ask: &FragmentAsk) -> Result<(), EngineError> {
         let mut same: Vec<(String, Vec<&str>)> = vec![];
         for node in &self.federation.nodes {
             let organisation = node.organisation();
-            let text = block_for(self.federation, ask, node).map_or_else(
+            let text = block_for(self.federation, ask, node)?.map_or_else(
                 || "not asked: the conditions leave it out".to_owned(),
                 |block| emit(&block),
             );
@@ -64,6 +64,7 @@ impl Steps<'_> {
         for (text, names) in same {
             self.rows.push((step.to_owned(), format!("{which}{}", names.join(", ")), text));
         }
+        Ok(())
     }
 
     /// The scans of rows in a plan.
@@ -76,7 +77,7 @@ impl Steps<'_> {
             if let Some(table) = provider.downcast_ref::<FederatedTable>() {
                 let projection = scan.projection.as_ref();
                 let asked = table.ask(projection, &scan.filters, scan.fetch, &Block::clone)?;
-                self.asked(&format!("rows of {}", scan.table_name.table()), &asked.0);
+                self.asked(&format!("rows of {}", scan.table_name.table()), &asked.0)?;
             }
             Ok(TreeNodeRecursion::Continue)
         });

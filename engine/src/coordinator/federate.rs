@@ -57,6 +57,30 @@ pub(crate) fn federate(
     state: &SessionState,
     plan: LogicalPlan,
 ) -> Result<Federated, EngineError> {
+    let Together { mut plans, fragments, parameters } =
+        federate_all(federation, state, vec![plan])?;
+    let none = || EngineError::Internal { what: "a plan was lost", source: None };
+    let (plan, cells) = plans.pop().ok_or_else(none)?;
+    Ok(Federated { plan, cells, fragments, parameters })
+}
+
+/// Federated plans that are run together: what nodes are asked for all of them.
+pub(crate) struct Together {
+    /// Each merge plan, with status and bounds of its columns.
+    pub(crate) plans: Vec<(LogicalPlan, Cells)>,
+    pub(crate) fragments: Vec<FragmentAsk>,
+    pub(crate) parameters: BTreeMap<usize, LogicalPlan>,
+}
+
+/// Federates several plans as one statement, so that each node is asked one bundle.
+///
+/// # Errors
+/// As [`federate`].
+pub(crate) fn federate_all(
+    federation: &Arc<Federation>,
+    state: &SessionState,
+    plans: Vec<LogicalPlan>,
+) -> Result<Together, EngineError> {
     let federate = Federate {
         federation,
         state,
@@ -64,11 +88,12 @@ pub(crate) fn federate(
         parameters: Mutex::default(),
         cuts: AtomicUsize::new(0),
     };
-    let (plan, cells) = federate.rewrite(plan, None)?;
+    let plans = plans.into_iter().map(|plan| federate.rewrite(plan, None));
+    let plans = plans.collect::<Result<_, _>>()?;
     let fragments = federate.fragments.into_inner().unwrap_or_else(PoisonError::into_inner);
     let parameters = federate.parameters.into_inner().unwrap_or_else(PoisonError::into_inner);
     let parameters = parameters.into_iter().filter_map(|(number, p)| Some((number, p.plan?)));
-    Ok(Federated { plan, cells, fragments, parameters: parameters.collect() })
+    Ok(Together { plans, fragments, parameters: parameters.collect() })
 }
 
 struct Federate<'a> {
@@ -92,7 +117,7 @@ fn federated_table(scan: &TableScan) -> Option<Arc<dyn datafusion::datasource::T
     source_as_provider(&scan.source).ok()
 }
 
-fn target(scan: &TableScan) -> Option<ScanTarget> {
+pub(crate) fn target(scan: &TableScan) -> Option<ScanTarget> {
     federated_table(scan)?.downcast_ref::<FederatedTable>()?.target()
 }
 
@@ -578,7 +603,7 @@ fn unique(keys: &[Expr]) -> (Vec<Expr>, Vec<usize>) {
     (once, places)
 }
 
-fn plain_schema(schema: &Schema) -> Arc<Schema> {
+pub(crate) fn plain_schema(schema: &Schema) -> Arc<Schema> {
     let field =
         |field: &Arc<Field>| Arc::new(Field::new(field.name(), wire_type(field.data_type()), true));
     Arc::new(Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>()))

@@ -4,21 +4,26 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use chrono::{DateTime, Utc};
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::{
     CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider,
 };
 use datafusion::datasource::empty::EmptyTable;
+use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{LogicalPlan, TableScan};
 use futures::FutureExt;
-use hedgerow_catalog::{Contracts, NodeDescription, visible_schema};
-use hedgerow_policies::{Block, Expr, Join, Literal, Relation, Source, TypeName};
+use hedgerow_catalog::{Contracts, Member, NodeDescription, shared_schema, visible_schema};
+use hedgerow_policies::{
+    BinaryOperator, Block, Expr, Join, Literal, Output, Relation, Source, TableContract, TypeName,
+};
 
 use super::place::organisations_equated;
-use crate::block::{Lowering, NotABlock, ScanTarget, canonical, emit, wire_type};
-use crate::channel::NodeChannel;
+use crate::block::{Lowering, NotABlock, ScanTarget, canonical, emit, output_names, wire_type};
+use crate::channel::{NodeChannel, below, is_below, is_within};
 use crate::dialect::{session_config, state_builder};
 use crate::error::{EngineError, WireError};
 use crate::limits::text::TextLimits;
@@ -40,7 +45,12 @@ const SCHEMA: &str = "tables";
 #[derive(Debug)]
 pub(crate) struct KnownNode {
     pub(crate) channel: Arc<dyn NodeChannel>,
-    state: RwLock<NodeState>,
+    /// The id of its organisation, below the path that the federation has in a wider one.
+    name: String,
+    /// What is known of it, however it is named.
+    state: Arc<RwLock<NodeState>>,
+    /// Whether it is being described in the background.
+    asking: Arc<AtomicBool>,
 }
 
 #[derive(Debug, Clone)]
@@ -76,15 +86,53 @@ pub(crate) enum Standing {
 pub(crate) struct Federation {
     pub(crate) contracts: Contracts,
     pub(crate) nodes: Vec<Arc<KnownNode>>,
+    /// The path of this federation in a wider one, where it is asked by that.
+    pub(crate) path: Option<String>,
     /// Reads fragments as a node would: contract tables without `organisation`.
     fragment_state: SessionState,
+    /// Reads fragments as a federation would: contract tables with it.
+    shared_state: SessionState,
     /// Blocks that were proved, by their text, and what they yield.
     proved: Mutex<HashMap<String, (Block, SchemaRef)>>,
+    /// The same, with `organisation` as a column.
+    proved_shared: Mutex<HashMap<String, Block>>,
 }
 
 impl KnownNode {
+    fn new(channel: Arc<dyn NodeChannel>) -> Self {
+        let state = NodeState { description: None, failure: None, asked_at: None };
+        let name = channel.organisation().to_owned();
+        Self { channel, name, state: Arc::new(RwLock::new(state)), asking: Arc::default() }
+    }
+
+    /// The same node, named below a path.
+    fn below(&self, path: &str) -> Self {
+        Self {
+            channel: Arc::clone(&self.channel),
+            name: below(Some(path), self.channel.organisation()),
+            state: Arc::clone(&self.state),
+            asking: Arc::clone(&self.asking),
+        }
+    }
+
     pub(crate) fn organisation(&self) -> &str {
-        self.channel.organisation()
+        &self.name
+    }
+
+    /// Tells whether a coordinator answers there for a federation of its own, by what is known.
+    pub(crate) fn is_federation(&self) -> bool {
+        self.description().is_some_and(|known| known.federation.is_some())
+    }
+
+    /// The organisations below it, by what is known.
+    pub(crate) fn members(&self) -> Vec<Member> {
+        let members = self.description().and_then(|known| known.federation.clone());
+        members.unwrap_or_default()
+    }
+
+    /// Tells whether a name is that of the node's organisation, or of one below it.
+    pub(crate) fn answers_for(&self, name: &str) -> bool {
+        is_within(name, &self.name)
     }
 
     fn state(&self) -> NodeState {
@@ -114,6 +162,19 @@ impl KnownNode {
         state.description.is_none() && state.failure.is_none()
     }
 
+    /// Asks what it serves without waiting, unless that is being asked already: two federations
+    /// that name each other would else ask for ever.
+    fn refresh_apart(self: &Arc<Self>) {
+        if !self.is_due() || self.asking.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let node = Arc::clone(self);
+        tokio::spawn(async move {
+            node.refresh().await;
+            node.asking.store(false, Ordering::Relaxed);
+        });
+    }
+
     fn is_due(&self) -> bool {
         let state = self.state();
         let wait = if state.description.is_some() { STALE_AFTER } else { RETRY_AFTER };
@@ -135,8 +196,12 @@ impl KnownNode {
         self.set(state);
     }
 
-    /// Notes that the node failed, so that it is described anew before it is believed again.
+    /// Notes that the node failed, so that it is described anew before it is believed again. The
+    /// failure of an organisation below it is not its own.
     pub(crate) fn note_failure(&self, error: &WireError) {
+        if error.organisation.as_ref().is_some_and(|name| is_below(name, &self.name)) {
+            return;
+        }
         let failure = Some(Failure { error: error.clone(), at: Utc::now() });
         self.set(NodeState { description: None, failure, asked_at: None });
     }
@@ -155,9 +220,10 @@ impl KnownNode {
                 rule: None,
                 message: format!("node `{}` has not been reached", self.organisation()),
                 hint: None,
-                organisation: Some(self.organisation().to_owned()),
+                organisation: None,
             });
-            return Standing::Unknown(error);
+            let organisation = Some(self.organisation().to_owned());
+            return Standing::Unknown(WireError { organisation, ..error });
         };
         for name in tables {
             let Some(table) = description.tables.iter().find(|table| table.name == *name) else {
@@ -183,26 +249,77 @@ impl Federation {
         contracts: Contracts,
         channels: Vec<Arc<dyn NodeChannel>>,
     ) -> Result<Self, EngineError> {
-        let internal = |e| EngineError::internal("registering contract tables", e);
-        let state =
-            state_builder(session_config(1).with_default_catalog_and_schema(CATALOG, SCHEMA))
-                .build();
-        let schema = MemorySchemaProvider::new();
-        for contract in contracts.iter() {
-            let table = Arc::new(EmptyTable::new(visible_schema(contract)));
-            schema.register_table(contract.name.clone(), table).map_err(internal)?;
+        let internal = |e: DataFusionError| EngineError::internal("registering contract tables", e);
+        let state = |schema_of: fn(&TableContract) -> SchemaRef| {
+            let config = session_config(1).with_default_catalog_and_schema(CATALOG, SCHEMA);
+            let state = state_builder(config).build();
+            let schema = MemorySchemaProvider::new();
+            for contract in contracts.iter() {
+                let table = Arc::new(EmptyTable::new(schema_of(contract)));
+                schema.register_table(contract.name.clone(), table)?;
+            }
+            let catalog = MemoryCatalogProvider::new();
+            catalog.register_schema(SCHEMA, Arc::new(schema))?;
+            state.catalog_list().register_catalog(CATALOG.to_owned(), Arc::new(catalog));
+            Ok(state)
+        };
+        let fragment_state = state(visible_schema).map_err(internal)?;
+        let shared_state = state(shared_schema).map_err(internal)?;
+        let nodes = channels.into_iter().map(|channel| Arc::new(KnownNode::new(channel))).collect();
+        Ok(Self {
+            contracts,
+            nodes,
+            path: None,
+            fragment_state,
+            shared_state,
+            proved: Mutex::default(),
+            proved_shared: Mutex::default(),
+        })
+    }
+
+    /// The same federation as a wider one sees it: its nodes are named below `path`.
+    pub(crate) fn below(&self, path: &str) -> Self {
+        Self {
+            contracts: self.contracts.clone(),
+            nodes: self.nodes.iter().map(|node| Arc::new(node.below(path))).collect(),
+            path: Some(path.to_owned()),
+            fragment_state: self.fragment_state.clone(),
+            shared_state: self.shared_state.clone(),
+            proved: Mutex::default(),
+            proved_shared: Mutex::default(),
         }
-        let catalog = MemoryCatalogProvider::new();
-        catalog.register_schema(SCHEMA, Arc::new(schema)).map_err(internal)?;
-        state.catalog_list().register_catalog(CATALOG.to_owned(), Arc::new(catalog));
-        let nodes = channels
+    }
+
+    /// The organisations that can be asked on their own: the nodes, and those below a node that is
+    /// a federation.
+    pub(crate) fn organisations(&self) -> Vec<String> {
+        let of_node = |node: &Arc<KnownNode>| {
+            let name = node.organisation().to_owned();
+            let members = node.members().into_iter().map(|member| member.organisation);
+            let members: Vec<String> = members.map(|one| below(Some(&name), &one)).collect();
+            std::iter::once(name).chain(members)
+        };
+        self.nodes.iter().flat_map(of_node).collect()
+    }
+
+    /// Tells whether an organisation lists a table; one that was never reached lists everything.
+    pub(crate) fn lists(&self, organisation: &str, table: &str) -> bool {
+        let Some(node) = self.nodes.iter().find(|node| node.answers_for(organisation)) else {
+            return true;
+        };
+        if node.organisation() == organisation {
+            return !node.lacks(table);
+        }
+        let member = node
+            .members()
             .into_iter()
-            .map(|channel| {
-                let state = NodeState { description: None, failure: None, asked_at: None };
-                Arc::new(KnownNode { channel, state: RwLock::new(state) })
-            })
-            .collect();
-        Ok(Self { contracts, nodes, fragment_state: state, proved: Mutex::default() })
+            .find(|member| below(Some(node.organisation()), &member.organisation) == organisation);
+        member.is_none_or(|member| !member.up || member.tables.iter().any(|t| t.name == table))
+    }
+
+    /// Has nodes whose description is missing or stale described anew, without waiting for it.
+    pub(crate) fn refresh_apart(&self) {
+        self.nodes.iter().for_each(KnownNode::refresh_apart);
     }
 
     /// Asks nodes whose description is missing or stale what they serve.
@@ -237,19 +354,11 @@ impl Federation {
             return Ok(Arc::clone(schema));
         }
         let doubtful = || NotABlock::new("an expression whose text does not read back the same");
-        let plan = async {
-            let statement = parse_query(&text, TextLimits::OWN)?;
-            resolve(&self.fragment_state, statement).await
-        };
-        // Every table is at hand, so resolution never waits.
-        let plan = plan.now_or_never().and_then(Result::ok).ok_or_else(doubtful)?;
+        let plan = reread(&text, &self.fragment_state).ok_or_else(doubtful)?;
         let coerced = coerced(&self.fragment_state, &plan).map_err(|_| doubtful())?;
         let schema = Arc::clone(coerced.schema().inner());
-        let target = |scan: &TableScan| {
-            Some(ScanTarget { table: scan.table_name.table().to_owned(), only: None })
-        };
         let unnamed = without_organisation(sample.clone());
-        if Lowering::new(&target).fragment(&plan).as_ref() != Ok(&unnamed) {
+        if Lowering::new(&plain_target).fragment(&plan).as_ref() != Ok(&unnamed) {
             return Err(doubtful());
         }
         if let Ok(mut proved) = self.proved.lock() {
@@ -259,6 +368,37 @@ impl Federation {
             proved.insert(text, (sample, Arc::clone(&schema)));
         }
         Ok(schema)
+    }
+
+    /// The block as a federation is asked it: `organisation` stays a column, which is proved to read
+    /// back as the same block over tables that have it.
+    pub(crate) fn for_federation(&self, block: &Block, id: &str) -> Result<Block, NotABlock> {
+        let below = |block: Block| canonical_block(only_as_condition(block, id));
+        let block = block.clone().map(&known_later).map_blocks(&below);
+        let block = without_organisation(block);
+        let asked = organisation_as_column(&block);
+        let text = emit(&asked);
+        if let Ok(proved) = self.proved_shared.lock()
+            && proved.get(&text) == Some(&block)
+        {
+            return Ok(asked);
+        }
+        let doubtful = || NotABlock::new("an expression whose text does not read back the same");
+        let plan = reread(&text, &self.shared_state).ok_or_else(doubtful)?;
+        let same = |lowering: Lowering<'_>| lowering.fragment(&plan).as_ref() == Ok(&block);
+        // Whether `organisation` of an optional table is one of its columns, the text does not say.
+        if !same(Lowering::new(&plain_target))
+            && !same(Lowering::new(&plain_target).with_optional_organisations())
+        {
+            return Err(doubtful());
+        }
+        if let Ok(mut proved) = self.proved_shared.lock() {
+            if proved.len() >= PROVED_MAX {
+                proved.clear();
+            }
+            proved.insert(text, block);
+        }
+        Ok(asked)
     }
 
     /// The block as one node can answer it: what it does not serve has no rows there. `None` where
@@ -346,14 +486,86 @@ pub(crate) fn coerced(
 /// How many proved texts are remembered.
 const PROVED_MAX: usize = 1_000;
 
+/// Reads a text as the other end would.
+fn reread(text: &str, state: &SessionState) -> Option<LogicalPlan> {
+    let plan = async {
+        let statement = parse_query(text, TextLimits::OWN)?;
+        resolve(state, statement).await
+    };
+    // Every table is at hand, so resolution never waits.
+    plan.now_or_never()?.ok()
+}
+
+fn plain_target(scan: &TableScan) -> Option<ScanTarget> {
+    Some(ScanTarget { table: scan.table_name.table().to_owned(), only: None })
+}
+
+/// What is not known yet stands as a NULL of its type.
+fn known_later(expr: Expr) -> Expr {
+    match expr {
+        Expr::Parameter { data_type, .. } => Expr::Literal(Literal { data_type, text: None }),
+        other => other,
+    }
+}
+
+/// The block with the one organisation that a table was named in as a condition on it, where that
+/// is one below the federation that is asked.
+fn only_as_condition(mut block: Block, id: &str) -> Block {
+    for index in 0..block.from.len() {
+        let Some(relation) = block.from.get_mut(index) else { continue };
+        let Some(only) = relation.only().filter(|only| *only != id) else { continue };
+        let condition = Expr::Binary {
+            left: Box::new(Expr::Organisation { relation: index }),
+            operator: BinaryOperator::Equal,
+            right: Box::new(Expr::Literal(Literal::utf8(only))),
+        };
+        match &mut relation.join {
+            Join::Left(on) | Join::Semi(on) | Join::Anti(on) => on.push(condition),
+            Join::First | Join::Inner | Join::NotIn(_) => block.filter.push(condition),
+        }
+    }
+    block
+}
+
+/// The block with `organisation` of derived relations under the names their columns have.
+fn organisation_as_column(block: &Block) -> Block {
+    let names: Vec<Option<String>> = block
+        .from
+        .iter()
+        .map(|relation| relation.block().and_then(|inner| organisation_column(&inner.output)))
+        .collect();
+    let mut named = block.clone().map_own(&|expr| match expr {
+        Expr::Organisation { relation } => match names.get(relation).cloned().flatten() {
+            Some(name) => Expr::Column { relation, name },
+            None => Expr::Organisation { relation },
+        },
+        other => other,
+    });
+    for relation in &mut named.from {
+        if let Source::Derived(inner) = &mut relation.source {
+            **inner = organisation_as_column(inner);
+        }
+    }
+    named
+}
+
+/// The first output column that is `organisation`.
+fn organisation_column(output: &Output) -> Option<String> {
+    let columns = match output {
+        Output::Rows { columns, .. } => columns,
+        Output::Groups { keys, .. } => keys,
+    };
+    let place = columns.iter().position(|c| matches!(c, Expr::Organisation { .. }))?;
+    output_names(output).into_iter().nth(place)
+}
+
 /// The block as one node is asked it: `organisation` is the node's own id, a constant. What is not
 /// known yet stands as a NULL of its type.
 pub(crate) fn for_organisation(block: &Block, organisation: &str) -> Block {
     let constant = Expr::Literal(Literal::utf8(organisation));
     let block = block.clone().map_blocks(&without_own_organisation).map(&|expr| match expr {
         Expr::Organisation { .. } => constant.clone(),
-        Expr::Parameter { data_type, .. } => Expr::Literal(Literal { data_type, text: None }),
-        other => other,
+        other => known_later(other),
     });
     without_organisation(block.map_blocks(&canonical_block))
 }

@@ -8,6 +8,7 @@
 //!               ├─ rounds ─ running ─ dispatch          one bundle per node and round
 //!               ├─ fragment ─ rows ─ merge_state        plan nodes that read what nodes released
 //!               └─ edge                                 wire types, marks, the client's columns
+//! middle ──► service   a whole federation as one node of a wider one
 //! ```
 
 mod carry;
@@ -23,6 +24,7 @@ mod federation;
 mod fragment;
 mod merge;
 mod merge_state;
+mod middle;
 mod narrow;
 mod place;
 mod rounds;
@@ -36,6 +38,7 @@ mod system;
 pub(crate) use exact_sum::exact_sum_udf;
 
 pub use edge::{COMPANION, COMPANION_OF};
+pub use middle::{Answering, LEVELS_MAX, Middle};
 pub use running::CoverageLog;
 pub use service::{Answer, Coordinator, Prepared, TableEntry};
 pub use session::Session;

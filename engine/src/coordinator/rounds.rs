@@ -27,13 +27,19 @@ struct Reads {
     parameters: BTreeSet<usize>,
 }
 
-/// Orders fragments and subqueries into rounds. What the statement does not read is left out.
+/// The fragments that a plan reads.
+pub(crate) fn fragments_of(plan: &LogicalPlan) -> BTreeSet<usize> {
+    reads(plan).fragments
+}
+
+/// Orders fragments and subqueries of plans that are run together into rounds. What none of them
+/// reads is left out.
 ///
 /// # Errors
 /// [`EngineError::NotSplit`] where a protected table would be asked a second time, with what the
 /// first answer told.
 pub(crate) fn rounds(
-    plan: &LogicalPlan,
+    plans: &[LogicalPlan],
     fragments: &[FragmentAsk],
     parameters: &BTreeMap<usize, LogicalPlan>,
 ) -> Result<Vec<Round>, EngineError> {
@@ -42,8 +48,8 @@ pub(crate) fn rounds(
     let of_parameter: BTreeMap<usize, Reads> =
         parameters.iter().map(|(number, plan)| (*number, reads(plan))).collect();
     let (mut wanted, mut values) = (BTreeSet::new(), BTreeSet::new());
-    let top = reads(plan);
-    let mut open: Vec<&Reads> = vec![&top];
+    let tops: Vec<Reads> = plans.iter().map(reads).collect();
+    let mut open: Vec<&Reads> = tops.iter().collect();
     while let Some(one) = open.pop() {
         wanted.extend(&one.fragments);
         let below = one.fragments.iter().filter_map(|number| needs.get(*number)).flatten();

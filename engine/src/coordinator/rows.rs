@@ -21,16 +21,19 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
 };
-use futures::stream::{BoxStream, StreamExt, TryStreamExt};
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use hedgerow_catalog::shared_schema;
 use hedgerow_policies::{Block, Expr, Join, Literal, Output, Relation, Source, TableContract};
 
-use super::dispatch::{FragmentAsk, block_for, check_reachable, check_reply, request, stands};
-use super::federation::Federation;
+use super::dispatch::{
+    FragmentAsk, block_for, check_organisations, check_reachable, check_reply, request, stands,
+};
+use super::federation::{Federation, KnownNode};
 use super::place::Placement;
 use super::running::Running;
 use crate::block::{Names, NotABlock, ScanTarget, canonical, emit};
-use crate::coverage::{NodeCoverage, NodeOutcome};
+use crate::channel::ReplyPart;
+use crate::coverage::{Coverage, NodeCoverage, NodeOutcome};
 use crate::error::EngineError;
 
 /// Rows over all nodes that have them: a contract table, or what each node makes of open tables.
@@ -244,7 +247,7 @@ impl TableProvider for FederatedTable {
 fn participants(running: &Running, ask: &FragmentAsk) -> Result<Vec<Vec<(usize, String)>>> {
     let mut parts = vec![];
     for (index, node) in running.federation.nodes.iter().enumerate() {
-        let block = block_for(&running.federation, ask, node);
+        let block = block_for(&running.federation, ask, node)?;
         if let Some(block) = &block
             && !stands(running, node, ask, block)?
         {
@@ -364,9 +367,10 @@ impl RowsAsk {
             let hash = request.hash();
             let error = match node.channel.ask(request).await {
                 Ok(reply) => {
-                    check_reply(&organisation, &hash, &[&self.ask], &reply)?;
-                    running.take(&reply.header, each)?;
-                    return Ok(self.named(organisation, reply.batches, guard));
+                    check_reply(node, &hash, &[&self.ask], &reply)?;
+                    running.take(node, &reply.header, each)?;
+                    let node = Arc::clone(node);
+                    return Ok(self.named(node, reply.parts, guard));
                 }
                 Err(error) => error,
             };
@@ -386,28 +390,56 @@ impl RowsAsk {
         }
     }
 
-    /// A node's rows under the names of the scan.
+    /// A node's rows under the names of the scan. What a federation says at the end of them is
+    /// looked at there.
     fn named(
         self,
-        organisation: String,
-        batches: BoxStream<'static, Result<(usize, RecordBatch), EngineError>>,
+        node: Arc<KnownNode>,
+        parts: BoxStream<'static, Result<ReplyPart, EngineError>>,
         guard: Closing,
     ) -> Rows {
-        let most = self.limit.unwrap_or(usize::MAX);
-        let mut rows = 0;
-        let named = batches.map(move |batch| {
-            let _open = &guard;
-            let (_, batch) = batch?;
-            rows += batch.num_rows();
-            if rows > most {
-                return Err(EngineError::bad_answer(
-                    &organisation,
-                    "it sends more rows than it was asked",
-                ));
+        let open = Open { asked: self, node, parts, guard, rows: 0, below: None };
+        stream::try_unfold(open, |mut open| async move {
+            Ok(open.next().await?.map(|batch| (batch, open)))
+        })
+        .boxed()
+    }
+}
+
+/// A stream of rows that is being read.
+struct Open {
+    asked: RowsAsk,
+    node: Arc<KnownNode>,
+    parts: BoxStream<'static, Result<ReplyPart, EngineError>>,
+    guard: Closing,
+    rows: usize,
+    below: Option<Coverage>,
+}
+
+impl Open {
+    async fn next(&mut self) -> Result<Option<RecordBatch>, EngineError> {
+        let bad = |what: &str| EngineError::bad_answer(self.node.organisation(), what);
+        loop {
+            let batch = match self.parts.try_next().await? {
+                Some(ReplyPart::Rows(_, batch)) => batch,
+                Some(ReplyPart::Coverage(coverage)) => {
+                    self.below = Some(coverage);
+                    continue;
+                }
+                None => {
+                    let own = self.asked.ask.placement == Placement::EachNode;
+                    self.guard.0.take_below(&self.node, self.below.take(), own)?;
+                    return Ok(None);
+                }
+            };
+            self.rows += batch.num_rows();
+            if self.rows > self.asked.limit.unwrap_or(usize::MAX) {
+                return Err(bad("it sends more rows than it was asked"));
             }
-            renamed(&batch, &self.schema, self.picked.as_deref(), &organisation)
-        });
-        named.boxed()
+            check_organisations(&self.node, &self.asked.ask.block, &batch).map_err(bad)?;
+            let RowsAsk { schema, picked, .. } = &self.asked;
+            return renamed(&batch, schema, picked.as_deref(), self.node.organisation()).map(Some);
+        }
     }
 }
 

@@ -7,9 +7,8 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::execution::memory_pool::{MemoryPool, MemoryReservation};
 use hedgerow_policies::{Block, Expr, Literal};
 
-use super::federation::Federation;
-use super::session::{OnUnavailable, Session};
-use crate::channel::ReplyHeader;
+use super::federation::{Federation, KnownNode};
+use crate::channel::{OnUnavailable, ReplyHeader, is_below};
 use crate::coverage::{Coverage, NodeCoverage, NodeOutcome};
 use crate::error::{EngineError, WireError, sqlstate};
 use crate::limits::memory::account;
@@ -30,10 +29,31 @@ pub(crate) struct Running {
     pub(crate) held: MemoryReservation,
     /// What nodes released, per fragment, in node order.
     gathered: Mutex<BTreeMap<usize, Vec<RecordBatch>>>,
+    /// What may be hidden in groups that were not released, per fragment.
+    hidden: Mutex<BTreeMap<usize, Hidden>>,
     /// Values of the scalar subqueries that fragments ask with.
     parameters: Mutex<BTreeMap<usize, Literal>>,
     /// Whose part is in the answer, and whose is not: a node is in all of a statement or in none.
     parts: Mutex<BTreeMap<String, Part>>,
+}
+
+/// What nodes may hide of a fragment in a group that none of them released.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Hidden {
+    /// The largest threshold among them; `None` where nobody was asked.
+    pub(crate) k: Option<u32>,
+    /// Most people, over all of them.
+    pub(crate) people: u32,
+}
+
+/// On whose behalf, and how, a statement is run.
+#[derive(Debug, Clone)]
+pub(crate) struct Behalf {
+    pub(crate) statement_id: String,
+    pub(crate) statement: String,
+    pub(crate) user: String,
+    pub(crate) purpose: Option<String>,
+    pub(crate) on_unavailable: OnUnavailable,
 }
 
 /// Whether what a node has is part of a statement's answer.
@@ -46,24 +66,24 @@ enum Part {
 impl Running {
     /// A run of which nothing is known yet.
     pub(crate) fn new(
-        statement: (String, String),
-        session: &Session,
+        behalf: Behalf,
         federation: &Arc<Federation>,
         coverage: &Arc<CoverageLog>,
         memory: Arc<dyn MemoryPool>,
     ) -> Self {
-        let (statement_id, statement) = statement;
+        let Behalf { statement_id, statement, user, purpose, on_unavailable } = behalf;
         Self {
             held: account(&memory),
             memory,
             statement_id,
             statement,
-            user: session.user().to_owned(),
-            purpose: session.purpose(),
-            on_unavailable: session.on_unavailable(),
+            user,
+            purpose,
+            on_unavailable,
             federation: Arc::clone(federation),
             coverage: Arc::clone(coverage),
             gathered: Mutex::default(),
+            hidden: Mutex::default(),
             parameters: Mutex::default(),
             parts: Mutex::default(),
         }
@@ -78,6 +98,17 @@ impl Running {
     pub(crate) fn gathered(&self, fragment: usize) -> Option<Vec<RecordBatch>> {
         let gathered = self.gathered.lock().unwrap_or_else(PoisonError::into_inner);
         gathered.get(&fragment).cloned()
+    }
+
+    /// Keeps what may be hidden in groups that were not released for a fragment.
+    pub(crate) fn keep_hidden(&self, fragment: usize, hidden: Hidden) {
+        self.hidden.lock().unwrap_or_else(PoisonError::into_inner).insert(fragment, hidden);
+    }
+
+    /// What may be hidden in groups that were not released for a fragment.
+    pub(crate) fn hidden(&self, fragment: usize) -> Hidden {
+        let hidden = self.hidden.lock().unwrap_or_else(PoisonError::into_inner);
+        hidden.get(&fragment).copied().unwrap_or_default()
     }
 
     /// Keeps the value of a scalar subquery.
@@ -128,11 +159,56 @@ impl Running {
     ///
     /// # Errors
     /// Where another part of the statement goes without this node.
-    pub(crate) fn take(&self, header: &ReplyHeader, own: bool) -> Result<(), EngineError> {
+    pub(crate) fn take(
+        &self,
+        node: &KnownNode,
+        header: &ReplyHeader,
+        own: bool,
+    ) -> Result<(), EngineError> {
         if own {
-            self.settle(&header.organisation, Part::Taken)?;
+            self.settle(node.organisation(), Part::Taken)?;
         }
-        self.coverage.answered(header);
+        self.coverage.answered(node.organisation(), header);
+        Ok(())
+    }
+
+    /// Takes what a federation said of the organisations below it: each of them, too, is in all of
+    /// a statement or in none.
+    ///
+    /// # Errors
+    /// Where it says nothing, or speaks of others; and as [`Running::take`].
+    pub(crate) fn take_below(
+        &self,
+        node: &KnownNode,
+        said: Option<Coverage>,
+        own: bool,
+    ) -> Result<(), EngineError> {
+        let organisation = node.organisation();
+        let bad = |what: &str| EngineError::bad_answer(organisation, what);
+        let below = match (said, node.is_federation()) {
+            (None, false) => return Ok(()),
+            (Some(below), true) => below,
+            (Some(_), false) => return Err(bad("it speaks for other organisations")),
+            (None, true) => return Err(bad("it does not say which of its organisations answered")),
+        };
+        if !are_below(&below.nodes, organisation) {
+            return Err(bad("it speaks for other organisations"));
+        }
+        for one in below.organisations() {
+            match one.outcome {
+                NodeOutcome::Answered if own => self.settle(&one.organisation, Part::Taken)?,
+                NodeOutcome::Refused | NodeOutcome::Unavailable => {
+                    self.settle(&one.organisation, Part::LeftOut)?;
+                }
+                NodeOutcome::Answered | NodeOutcome::NotNeeded | NodeOutcome::NotConforming => {}
+            }
+        }
+        for notice in below.notices {
+            self.coverage.notice(notice);
+        }
+        let nodes = below.nodes;
+        self.coverage
+            .note(NodeCoverage { nodes, ..NodeCoverage::new(organisation, NodeOutcome::Answered) });
         Ok(())
     }
 
@@ -178,6 +254,13 @@ impl Running {
             }
         }
     }
+}
+
+/// Tells whether all these organisations lie below one, and so on.
+fn are_below(nodes: &[NodeCoverage], organisation: &str) -> bool {
+    nodes.iter().all(|node| {
+        is_below(&node.organisation, organisation) && are_below(&node.nodes, &node.organisation)
+    })
 }
 
 /// The coverage of a running statement, filled in as nodes answer.
@@ -228,9 +311,9 @@ impl CoverageLog {
         });
     }
 
-    pub(crate) fn answered(&self, header: &ReplyHeader) {
-        let mut node = NodeCoverage::new(&header.organisation, NodeOutcome::Answered);
-        node.preset = Some(header.preset.clone());
+    pub(crate) fn answered(&self, organisation: &str, header: &ReplyHeader) {
+        let mut node = NodeCoverage::new(organisation, NodeOutcome::Answered);
+        node.preset = Some(header.preset.clone()).filter(|preset| !preset.is_empty());
         node.k = header.fragments.iter().filter_map(|fragment| fragment.k).max();
         node.snapshot = Some(header.snapshot.clone());
         node.epochs = header.fragments.iter().flat_map(|f| f.epochs.clone()).collect();
@@ -280,4 +363,10 @@ fn merge(known: &mut NodeCoverage, new: NodeCoverage) {
     known.epochs.extend(new.epochs);
     known.epochs.sort();
     known.epochs.dedup();
+    for below in new.nodes {
+        match known.nodes.iter_mut().find(|one| one.organisation == below.organisation) {
+            None => known.nodes.push(below),
+            Some(one) => merge(one, below),
+        }
+    }
 }

@@ -30,7 +30,7 @@ use super::federate::federate;
 use super::federation::Federation;
 use super::fragment::FederatedPlanner;
 use super::rounds::{Round, rounds};
-use super::running::{CoverageLog, Running};
+use super::running::{Behalf, CoverageLog, Running};
 use super::session::Session;
 use super::system;
 use crate::block::{NotABlock, fold_constants, literal};
@@ -46,10 +46,10 @@ use crate::work::{Size, physical, planning, run};
 /// Plans statements across a federation and merges what its nodes release.
 #[derive(Debug)]
 pub struct Coordinator {
-    federation: Arc<Federation>,
-    state: SessionState,
-    limits: Limits,
-    memory: Memory,
+    pub(super) federation: Arc<Federation>,
+    pub(super) state: SessionState,
+    pub(super) limits: Limits,
+    memory: Arc<Memory>,
     started: u64,
     statements: AtomicU64,
 }
@@ -141,6 +141,16 @@ impl Coordinator {
     ) -> Result<Arc<Self>, EngineError> {
         let federation = Arc::new(Federation::new(contracts, channels)?);
         federation.refresh().await;
+        Ok(Self::over(federation, limits, Arc::new(Memory::new(&limits))))
+    }
+
+    /// Makes a coordinator over the same nodes as a wider federation sees them, below `path`.
+    pub(super) fn below(&self, path: &str, memory: &Arc<Memory>) -> Arc<Self> {
+        let federation = Arc::new(self.federation.below(path));
+        Self::over(federation, self.limits, Arc::clone(memory))
+    }
+
+    fn over(federation: Arc<Federation>, limits: Limits, memory: Arc<Memory>) -> Arc<Self> {
         let partitions = std::thread::available_parallelism().map_or(1, usize::from);
         let mut config =
             session_config(partitions).with_default_catalog_and_schema(CATALOG, SHARED);
@@ -148,14 +158,14 @@ impl Coordinator {
         let state = state_builder(config).with_query_planner(Arc::new(FederatedPlanner)).build();
         let catalog = Arc::new(FederationCatalog::new(&federation));
         state.catalog_list().register_catalog(CATALOG.to_owned(), catalog);
-        Ok(Arc::new(Self {
+        Arc::new(Self {
             federation,
             state,
             limits,
-            memory: Memory::new(&limits),
+            memory,
             started: random_start(),
             statements: AtomicU64::new(0),
-        }))
+        })
     }
 
     /// Plans a statement. With `companions`, uncertain columns bring their status and bounds.
@@ -213,11 +223,7 @@ impl Coordinator {
     }
 
     fn federated(&self, plan: LogicalPlan, companions: bool) -> Result<PlannedQuery, EngineError> {
-        let folded = fold_constants(plan, &self.state).map_err(resolution_error)?;
-        let joined = decorrelated(folded, &self.state);
-        let exact = exact_sums(joined).map_err(resolution_error)?;
-        let ordered = with_total_order(exact).map_err(EngineError::from_execution)?;
-        let federated = federate(&self.federation, &self.state, ordered)?;
+        let federated = federate(&self.federation, &self.state, self.rewritten(plan)?)?;
         let optimized = |plan: &LogicalPlan| self.state.optimize(plan).map_err(resolution_error);
         let plan = optimized(&federated.plan)?;
         let parameters = federated
@@ -226,9 +232,17 @@ impl Coordinator {
             .map(|(number, plan)| Ok((*number, optimized(plan)?)))
             .collect::<Result<BTreeMap<_, _>, EngineError>>()?;
         let fragments = federated.fragments;
-        let rounds = rounds(&plan, &fragments, &parameters)?;
+        let rounds = rounds(std::slice::from_ref(&plan), &fragments, &parameters)?;
         let edge = Edge::new(plan.schema(), &federated.cells, companions);
         Ok(PlannedQuery { plan, fragments, parameters, rounds, edge })
+    }
+
+    /// A resolved plan in the form in which it is federated.
+    pub(super) fn rewritten(&self, plan: LogicalPlan) -> Result<LogicalPlan, EngineError> {
+        let folded = fold_constants(plan, &self.state).map_err(resolution_error)?;
+        let joined = decorrelated(folded, &self.state);
+        let exact = exact_sums(joined).map_err(resolution_error)?;
+        with_total_order(exact).map_err(EngineError::from_execution)
     }
 
     fn with_nearest_table(&self, error: EngineError) -> EngineError {
@@ -252,9 +266,8 @@ impl Coordinator {
     /// A node's refusal or failure, naming the node; see [`EngineError`].
     pub async fn run(&self, session: &Session, prepared: Prepared) -> Result<Answer, EngineError> {
         let schema = prepared.schema();
-        let order = self.federation.nodes.iter().map(|n| n.organisation().to_owned()).collect();
         let statement_id = prepared.statement_id.clone();
-        let coverage = Arc::new(CoverageLog::new(&statement_id, order));
+        let coverage = Arc::new(self.coverage_log(&statement_id));
         let stream = match prepared.kind {
             Kind::Ready(batch) => memory(vec![batch], &schema)?,
             Kind::Set { option, value } => {
@@ -262,17 +275,30 @@ impl Coordinator {
                 memory(vec![], &schema)?
             }
             Kind::Query(query) => {
-                let running = Arc::new(Running::new(
-                    (statement_id.clone(), prepared.statement),
-                    session,
-                    &self.federation,
+                let running = self.running(
+                    Behalf {
+                        statement_id: statement_id.clone(),
+                        statement: prepared.statement,
+                        user: session.user().to_owned(),
+                        purpose: session.purpose(),
+                        on_unavailable: session.on_unavailable(),
+                    },
                     &coverage,
-                    self.memory.statement(),
-                ));
+                );
                 self.run_query(&query, running).await?
             }
         };
         Ok(Answer { schema, stream, coverage, statement_id })
+    }
+
+    pub(super) fn coverage_log(&self, statement_id: &str) -> CoverageLog {
+        let order = self.federation.nodes.iter().map(|n| n.organisation().to_owned()).collect();
+        CoverageLog::new(statement_id, order)
+    }
+
+    pub(super) fn running(&self, behalf: Behalf, coverage: &Arc<CoverageLog>) -> Arc<Running> {
+        let memory = self.memory.statement();
+        Arc::new(Running::new(behalf, &self.federation, coverage, memory))
     }
 
     async fn run_query(
@@ -281,7 +307,7 @@ impl Coordinator {
         running: Arc<Running>,
     ) -> Result<SendableRecordBatchStream, EngineError> {
         for round in &query.rounds {
-            self.run_round(query, round, &running).await?;
+            self.run_round(&query.fragments, &query.parameters, round, &running).await?;
         }
         let rows = self.run_plan(&query.plan, &running).await?;
         let schema = query.edge.schema();
@@ -296,15 +322,16 @@ impl Coordinator {
     }
 
     /// Asks the nodes what a round asks, and computes the subqueries that wait for it.
-    async fn run_round(
+    pub(super) async fn run_round(
         &self,
-        query: &PlannedQuery,
+        fragments: &[FragmentAsk],
+        parameters: &BTreeMap<usize, LogicalPlan>,
         round: &Round,
         running: &Arc<Running>,
     ) -> Result<(), EngineError> {
         let mut asks = vec![];
         for number in &round.fragments {
-            if let Some(ask) = query.fragments.get(*number) {
+            if let Some(ask) = fragments.get(*number) {
                 let ask = FragmentAsk { block: running.bound(&ask.block), ..ask.clone() };
                 self.federation.prove(&ask.block).map_err(unusual_value)?;
                 asks.push((*number, ask));
@@ -315,7 +342,7 @@ impl Coordinator {
             running.keep(*number, batches);
         }
         for number in &round.parameters {
-            let Some(plan) = query.parameters.get(number) else { continue };
+            let Some(plan) = parameters.get(number) else { continue };
             let rows = self.run_plan(plan, running).await?;
             let value = scalar(rows).await?;
             running.know(*number, literal(&value).map_err(unusual_value)?);
@@ -323,7 +350,7 @@ impl Coordinator {
         Ok(())
     }
 
-    async fn run_plan(
+    pub(super) async fn run_plan(
         &self,
         plan: &LogicalPlan,
         running: &Arc<Running>,

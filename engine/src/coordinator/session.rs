@@ -2,17 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
+use crate::channel::OnUnavailable;
 use crate::error::EngineError;
-
-/// What to do when a node cannot be reached or refuses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum OnUnavailable {
-    /// Fail the statement, naming the node.
-    #[default]
-    Fail,
-    /// Answer without the node, and say so.
-    Exclude,
-}
 
 #[derive(Debug, Clone, Default)]
 struct Options {

@@ -8,9 +8,10 @@ use datafusion::arrow::array::{
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use datafusion::common::Result;
 use datafusion::datasource::{MemTable, TableProvider};
-use hedgerow_catalog::{TableDescription, shared_schema};
+use hedgerow_catalog::{NodeDescription, TableDescription, shared_schema};
 
-use super::federation::Federation;
+use super::federation::{Failure, Federation, KnownNode};
+use crate::channel::below;
 
 /// The tables of the schema.
 pub(crate) const TABLES: [&str; 3] = ["nodes", "tables", "columns"];
@@ -39,34 +40,68 @@ fn text(values: impl Iterator<Item = Option<String>>) -> ArrayRef {
     Arc::new(values.collect::<StringArray>())
 }
 
+/// A line of `system.nodes`: a node, or an organisation below one that is a federation.
+struct Line {
+    organisation: String,
+    name: Option<String>,
+    up: bool,
+    version: Option<String>,
+    tables: Option<Vec<TableDescription>>,
+    failure: Option<Failure>,
+}
+
+fn lines(node: &KnownNode) -> Vec<Line> {
+    let known = node.description();
+    let own = Line {
+        organisation: node.organisation().to_owned(),
+        name: known.as_ref().and_then(|known| known.name.clone()),
+        up: known.is_some(),
+        version: known.as_ref().map(|known| known.version.clone()),
+        tables: known.map(|known| known.tables.clone()),
+        failure: node.last_failure(),
+    };
+    let below = node.members().into_iter().map(|member| Line {
+        organisation: below(Some(node.organisation()), &member.organisation),
+        name: member.name,
+        up: member.up,
+        version: Some(member.version).filter(|version| !version.is_empty()),
+        tables: member.up.then_some(member.tables),
+        failure: None,
+    });
+    std::iter::once(own).chain(below).collect()
+}
+
 fn nodes(federation: &Federation) -> Result<RecordBatch> {
-    let nodes = &federation.nodes;
-    let described: Vec<_> = nodes.iter().map(|node| node.description()).collect();
-    let failures: Vec<_> = nodes.iter().map(|node| node.last_failure()).collect();
+    let lines: Vec<Line> = federation.nodes.iter().flat_map(|node| lines(node)).collect();
     let of_tables = |what: fn(&[TableDescription]) -> Vec<String>, between: &str| {
-        let texts = described.iter().map(|description| {
-            let texts = description.as_ref().map(|d| what(&d.tables)).unwrap_or_default();
+        let texts = lines.iter().map(|line| {
+            let texts = line.tables.as_deref().map(what).unwrap_or_default();
             (!texts.is_empty()).then(|| texts.join(between))
         });
         text(texts)
     };
-    let served = described
-        .iter()
-        .map(|d| d.as_ref().map(|d| d.tables.iter().filter(|t| t.conforming).count() as i64));
+    let conforming =
+        |tables: &Vec<TableDescription>| tables.iter().filter(|t| t.conforming).count() as i64;
+    let served = lines.iter().map(|line| line.tables.as_ref().map(conforming));
     let state = |up: bool| Some(if up { "up" } else { "unreachable" }.to_owned());
-    let failed_at = failures.iter().map(|f| f.as_ref().map(|f| f.at.timestamp_micros()));
+    let failures = || lines.iter().map(|line| line.failure.as_ref());
+    let failed_at = failures().map(|failure| failure.map(|f| f.at.timestamp_micros()));
     let failed_at = TimestampMicrosecondArray::from_iter(failed_at).with_timezone("+00:00");
     batch(vec![
-        ("organisation", text(nodes.iter().map(|n| Some(n.organisation().to_owned())))),
-        ("name", text(described.iter().map(|d| d.as_ref().and_then(|d| d.name.clone())))),
-        ("state", text(described.iter().map(|d| state(d.is_some())))),
-        ("version", text(described.iter().map(|d| d.as_ref().map(|d| d.version.clone())))),
+        ("organisation", text(lines.iter().map(|line| Some(line.organisation.clone())))),
+        ("name", text(lines.iter().map(|line| line.name.clone()))),
+        ("state", text(lines.iter().map(|line| state(line.up)))),
+        ("version", text(lines.iter().map(|line| line.version.clone()))),
         ("tables", Arc::new(served.collect::<Int64Array>())),
         ("contracts", of_tables(contracts, ", ")),
         ("differences", of_tables(differences, " | ")),
-        ("last_error", text(failures.iter().map(|f| f.as_ref().map(|f| f.error.message.clone())))),
+        ("last_error", text(failures().map(|failure| failure.map(|f| f.error.message.clone())))),
         ("last_error_at", Arc::new(failed_at)),
     ])
+}
+
+fn serves(known: &NodeDescription, table: &str) -> bool {
+    known.tables.iter().any(|one| one.name == table && one.conforming)
 }
 
 /// The contracts that a node serves, with their versions.
@@ -87,9 +122,8 @@ fn tables(federation: &Federation) -> Result<RecordBatch> {
         let names: Vec<String> = federation
             .nodes
             .iter()
-            .filter_map(|node| node.description())
-            .filter(|d| d.tables.iter().any(|t| t.name == contract.name && t.conforming))
-            .map(|d| d.organisation.clone())
+            .filter(|node| node.description().is_some_and(|known| serves(&known, &contract.name)))
+            .map(|node| node.organisation().to_owned())
             .collect();
         Some(names.join(", "))
     });

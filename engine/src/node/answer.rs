@@ -22,7 +22,8 @@ use super::ledger::Ledger;
 use super::totality::check_casts;
 use super::wire_types::in_wire_types;
 use crate::block::{Lowering, ScanTarget, emit};
-use crate::channel::{BUNDLE_VERSION, BundleRequest, FragmentHeader, ReplyHeader, random_start};
+use crate::channel::{BundleRequest, FragmentHeader, ReplyHeader, random_start};
+use crate::coordinator::CoverageLog;
 use crate::dialect::{session_config, state_builder};
 use crate::error::EngineError;
 use crate::limits::answer::{AnswerCount, counted};
@@ -44,6 +45,8 @@ pub struct ReleasedBundle {
     pub header: ReplyHeader,
     /// What the gate let through, one per fragment.
     pub fragments: Released<Vec<ReleasedFragment<SendableRecordBatchStream>>>,
+    /// Who answered below, where a federation answers; complete once all rows have been read.
+    pub(crate) below: Option<Arc<CoverageLog>>,
 }
 
 /// One organisation's tables behind its own policy.
@@ -182,21 +185,14 @@ impl Node {
         self.check_released(fragments.get())?;
         let records = self.records(&header, client, &request, &judged, fragments.get());
         self.ledger.append(&records).await?;
-        Ok(ReleasedBundle { header, fragments })
+        Ok(ReleasedBundle { header, fragments, below: None })
     }
 
     async fn judge(
         self: &Arc<Self>,
         request: &BundleRequest,
     ) -> Result<Vec<Arc<Judged>>, EngineError> {
-        if request.version != BUNDLE_VERSION {
-            return Err(EngineError::Invalid {
-                message: format!(
-                    "bundle version {} is not understood here; this node speaks version {BUNDLE_VERSION}",
-                    request.version
-                ),
-            });
-        }
+        request.check_version()?;
         let mut judged = Vec::with_capacity(request.fragments.len());
         for text in &request.fragments {
             judged.push(match self.judged_before(text) {
@@ -323,12 +319,13 @@ impl Node {
     ) -> ReplyHeader {
         let fragments = judged
             .iter()
-            .map(|j| FragmentHeader {
-                k: match &j.admission {
+            .map(|j| {
+                let k = match &j.admission {
                     Admission::Open => None,
                     Admission::Protected { columns, .. } => Some(columns.k),
-                },
-                epochs: self.epochs(&j.block),
+                };
+                let hidden = k.map(|k| k.saturating_sub(1));
+                FragmentHeader { k, hidden, epochs: self.epochs(&j.block) }
             })
             .collect();
         ReplyHeader {

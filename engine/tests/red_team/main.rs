@@ -18,7 +18,7 @@ use futures::TryStreamExt;
 use hedgerow_catalog::{Contracts, Limits, ServerConfig};
 use hedgerow_engine::{
     BUNDLE_VERSION, BundleRequest, Coordinator, EngineError, InProcessChannel, Node, NodeChannel,
-    Session, reply,
+    OnUnavailable, ReplyPart, Session, reply,
 };
 
 const CONTRACTS: &[(&str, &str)] = &[
@@ -256,11 +256,17 @@ impl World {
             purpose: None,
             user_token: None,
             client_signature: None,
+            on_unavailable: OnUnavailable::Fail,
+            under: None,
         };
         match self.east.answer("mallory", request).await {
-            Ok(released) => match reply(released).batches.try_collect::<Vec<_>>().await {
-                Ok(batches) => {
-                    printed(&batches.into_iter().map(|(_, batch)| batch).collect::<Vec<_>>())
+            Ok(released) => match reply(released).parts.try_collect::<Vec<_>>().await {
+                Ok(parts) => {
+                    let rows = |part| match part {
+                        ReplyPart::Rows(_, batch) => Some(batch),
+                        ReplyPart::Coverage(_) => None,
+                    };
+                    printed(&parts.into_iter().filter_map(rows).collect::<Vec<_>>())
                 }
                 Err(error) => said(&error),
             },

@@ -1,9 +1,8 @@
-//! A bundle at a node: ticket in, what the gate releases out.
-
-use std::sync::Arc;
+//! A bundle at a node or a federation: ticket in, what the gate released out.
 
 use arrow_flight::sql::Any;
-use hedgerow_engine::{Node, WireError, sqlstate};
+use futures::FutureExt;
+use hedgerow_engine::{Answering, WireError, sqlstate};
 use tokio::sync::OwnedSemaphorePermit;
 use tonic::Status;
 
@@ -23,9 +22,13 @@ impl Shared {
                 None,
             )));
         }
-        let node = self.node.as_ref().ok_or_else(no_node)?;
-        let mut line = Line::new(&self.metrics, Role::Node, node.organisation(), caller.user());
-        match self.answer(node, caller, any, &mut line).await {
+        let answering = self.answering.as_ref().ok_or_else(no_node)?;
+        let role = match answering {
+            Answering::Node(_) => Role::Node,
+            Answering::Federation(_) => Role::Federation,
+        };
+        let mut line = Line::new(&self.metrics, role, answering.organisation(), caller.user());
+        match self.answer(answering, caller, any, &mut line).await {
             Ok((messages, halt, place)) => {
                 Ok(Box::pin(Guarded::new(messages, None, halt, line, place)))
             }
@@ -38,13 +41,14 @@ impl Shared {
 
     async fn answer(
         &self,
-        node: &Arc<Node>,
+        answering: &Answering,
         caller: &Caller,
         any: &Any,
         line: &mut Line,
     ) -> Result<(Messages, Halt, OwnedSemaphorePermit), Status> {
         let at = |error: WireError| {
-            let organisation = error.organisation.or_else(|| Some(node.organisation().to_owned()));
+            let own = || Some(answering.organisation().to_owned());
+            let organisation = error.organisation.or_else(own);
             to_status(&WireError { organisation, ..error })
         };
         let request = bundle_request(any, &self.limits).map_err(at)?;
@@ -53,17 +57,18 @@ impl Shared {
         let timeout = self.timeout();
         let halt = Halt::new(timeout, timeout, None, self.stopping.clone());
         let work = async {
-            let released = node.answer(caller.user(), request).await;
+            // Boxed: the engine's futures are too deep for the compiler to see that they are `Send`.
+            let released = answering.answer(caller.user(), request).boxed().await;
             released.map_err(|error| at(from_status(&engine_status(&error))))
         };
         let released = halt.race(work).await?;
         Ok((send(released, self.limits.message_bytes_max)?, halt, place))
     }
 
-    /// What this node serves, as JSON.
+    /// What is served here, as JSON.
     pub(super) fn description(&self) -> Result<Vec<u8>, Status> {
-        let node = self.node.as_deref().ok_or_else(no_node)?;
-        serde_json::to_vec(&node.describe())
+        let answering = self.answering.as_ref().ok_or_else(no_node)?;
+        serde_json::to_vec(&answering.describe())
             .map_err(|error| internal("encoding a description", error))
     }
 }
@@ -71,7 +76,8 @@ impl Shared {
 fn no_node() -> Status {
     to_status(&wire_error(
         sqlstate::NOT_SUPPORTED,
-        "this server serves no tables of its own, so it answers no bundles",
+        "this server serves no tables of its own and answers for no federation, so it answers no \
+         bundles",
         Some("send the statement itself"),
     ))
 }

@@ -13,8 +13,10 @@ use crate::metrics::Metrics;
 pub(super) enum Role {
     /// It planned and ran an analyst's statement.
     Coordinator,
-    /// It answered a bundle.
+    /// It answered a bundle over its own tables.
     Node,
+    /// It answered a bundle for its federation.
+    Federation,
 }
 
 impl Role {
@@ -22,6 +24,7 @@ impl Role {
         match self {
             Self::Coordinator => "coordinator",
             Self::Node => "node",
+            Self::Federation => "federation",
         }
     }
 }
@@ -89,7 +92,7 @@ impl Drop for Line {
         let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let rows = match self.role {
             Role::Coordinator => Some(self.rows.load(Ordering::Relaxed)),
-            Role::Node => None,
+            Role::Node | Role::Federation => None,
         };
         tracing::info!(
             statement_id = %self.statement_id,

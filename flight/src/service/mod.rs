@@ -7,7 +7,7 @@
 //!           ├─► statements  handles of planned statements
 //!           ├─► query       plan, run, stream with coverage        (coordinator)
 //!           ├─► metadata    catalogs, tables, types, SqlInfo       (coordinator)
-//!           └─► bundle      what a coordinator asks                (node)
+//!           └─► bundle      what a coordinator asks                (node, federation)
 //!                  ▼
 //!         guarded     deadline, cancellation, the one log line
 //! ```
@@ -34,7 +34,7 @@ use arrow_flight::FlightData;
 use arrow_flight::sql::metadata::{SqlInfoData, XdbcTypeInfoData};
 use futures::Stream;
 use hedgerow_catalog::Limits;
-use hedgerow_engine::{Coordinator, EngineError, Node, Session, sqlstate};
+use hedgerow_engine::{Answering, Coordinator, EngineError, Node, Session, sqlstate};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tonic::{Request, Status};
 
@@ -71,8 +71,8 @@ pub(crate) struct Shared {
     pub(crate) tokens: Tokens,
     /// Plans and runs statements.
     pub(crate) coordinator: Arc<Coordinator>,
-    /// Answers bundles, where this server is a node.
-    pub(crate) node: Option<Arc<Node>>,
+    /// Answers bundles, where this server is a node or answers for its federation.
+    pub(crate) answering: Option<Answering>,
     /// Named limits.
     pub(crate) limits: Limits,
     /// Handles of planned statements.
@@ -98,7 +98,7 @@ pub(crate) struct Roles {
     pub(crate) name: String,
     pub(crate) users: SharedUsers,
     pub(crate) coordinator: Arc<Coordinator>,
-    pub(crate) node: Option<Arc<Node>>,
+    pub(crate) answering: Option<Answering>,
     pub(crate) limits: Limits,
 }
 
@@ -114,7 +114,7 @@ impl Shared {
             users: roles.users,
             tokens: Tokens::default(),
             coordinator: roles.coordinator,
-            node: roles.node,
+            answering: roles.answering,
             statements: Statements::default(),
             queries: Arc::new(Semaphore::new(queries_max)),
             bundles: Arc::new(Semaphore::new(queries_max)),
@@ -137,8 +137,10 @@ impl Shared {
             return Some("no node can be reached");
         }
         let serves = |node: &Node| node.describe().tables.iter().any(|table| table.conforming);
-        match &self.node {
-            Some(node) if !serves(node) => Some("no table conforms to its contract"),
+        match &self.answering {
+            Some(Answering::Node(node)) if !serves(node) => {
+                Some("no table conforms to its contract")
+            }
             _ => None,
         }
     }

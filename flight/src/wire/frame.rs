@@ -11,4 +11,7 @@ pub(super) struct Frame {
     /// `ReplyHeader` as JSON, on the very first message only.
     #[prost(bytes = "bytes", optional, tag = "2")]
     pub(super) header: Option<Bytes>,
+    /// `Coverage` as JSON, on the very last message of a federation's reply.
+    #[prost(bytes = "bytes", optional, tag = "3")]
+    pub(super) coverage: Option<Bytes>,
 }

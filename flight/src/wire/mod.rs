@@ -6,6 +6,7 @@
 //!               schema 1 + Frame{1}           all schemas first, so that they are known
 //!               batch    + Frame{0}           then batches, fragment after fragment
 //!               batch    + Frame{1}
+//!               nothing  + Frame{0, coverage}  last, where a federation answers
 //! ```
 //! What a node sends is checked by [`sound`] before it is decoded. Only what the gate released can be encoded: [`send`] takes a `ReleasedBundle` and nothing else.
 

@@ -11,15 +11,24 @@ use arrow_flight::error::FlightError;
 use futures::channel::mpsc::{UnboundedSender, unbounded};
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, Stream, StreamExt};
-use hedgerow_engine::{BundleReply, EngineError, ReplyHeader, WireError};
+use hedgerow_engine::{
+    BundleReply, Coverage, EngineError, NodeCoverage, ReplyHeader, ReplyPart, WireError,
+};
 use prost::Message;
 use tonic::Status;
 
 use super::frame::Frame;
 use super::sound;
+use crate::status::cut;
 
 /// Longest header of a reply, in bytes.
 const HEADER_BYTES_MAX: usize = 256 * 1_024;
+/// Longest coverage of a federation, in bytes.
+const COVERAGE_BYTES_MAX: usize = 4 << 20;
+/// Longest text of a coverage that is kept, in bytes: it is shown to analysts.
+const TEXT_BYTES_MAX: usize = 512;
+/// Most notices of a federation that are kept.
+const NOTICES_MAX: usize = 64;
 
 /// Reads a reply up to its last schema and leaves the batches as a stream.
 ///
@@ -45,15 +54,16 @@ where
         header: None,
         headed: false,
         early: VecDeque::new(),
+        coverage: None,
         done: false,
     };
     let opened = reader.open().await;
     let (header, schemas) = opened.map_err(|error| reader.wire(&error))?;
-    let batches = stream::unfold(reader, |mut reader| async move {
-        let item = reader.next_batch().await?;
-        Some((item, reader))
+    let parts = stream::unfold(reader, |mut reader| async move {
+        let part = reader.next_part().await?;
+        Some((part, reader))
     });
-    Ok(BundleReply { header, schemas, batches: batches.boxed() })
+    Ok(BundleReply { header, schemas, parts: parts.boxed() })
 }
 
 type Explain = Box<dyn Fn(&Status) -> WireError + Send>;
@@ -69,6 +79,8 @@ struct Reader {
     headed: bool,
     /// Batches that came before the last schema.
     early: VecDeque<(usize, RecordBatch)>,
+    /// What a federation said at the end of its answer.
+    coverage: Option<Coverage>,
     done: bool,
 }
 
@@ -94,15 +106,15 @@ impl Reader {
         Ok((header, schemas))
     }
 
-    async fn next_batch(&mut self) -> Option<Result<(usize, RecordBatch), EngineError>> {
-        if let Some(batch) = self.early.pop_front() {
-            return Some(Ok(batch));
+    async fn next_part(&mut self) -> Option<Result<ReplyPart, EngineError>> {
+        if let Some((fragment, batch)) = self.early.pop_front() {
+            return Some(Ok(ReplyPart::Rows(fragment, batch)));
         }
         while !self.done {
             match self.next_message().await {
                 // An empty batch says nothing, and many of them would only be kept.
                 Ok(Some((_, batch))) if batch.num_rows() == 0 => {}
-                Ok(Some(batch)) => return Some(Ok(batch)),
+                Ok(Some((fragment, batch))) => return Some(Ok(ReplyPart::Rows(fragment, batch))),
                 Ok(None) => {}
                 Err(error) => {
                     self.done = true;
@@ -110,7 +122,7 @@ impl Reader {
                 }
             }
         }
-        None
+        self.coverage.take().map(|coverage| Ok(ReplyPart::Coverage(coverage)))
     }
 
     /// Reads one message; `None` when it was no batch.
@@ -135,6 +147,12 @@ impl Reader {
                 .map_err(|_| self.bad("its header does not decode"))?;
             self.header = Some(header);
         }
+        if self.coverage.is_some() {
+            return Err(self.bad("it goes on after its end"));
+        }
+        if let Some(coverage) = &frame.coverage {
+            self.coverage = Some(self.read_coverage(coverage)?);
+        }
         let index = frame.fragment as usize;
         let Some(lane) = self.lanes.get_mut(index) else {
             return Err(self.bad("a message of a fragment that was not asked"));
@@ -143,12 +161,41 @@ impl Reader {
         Ok(batch.map(|batch| (index, batch)))
     }
 
+    fn read_coverage(&self, json: &[u8]) -> Result<Coverage, EngineError> {
+        if json.len() > COVERAGE_BYTES_MAX {
+            return Err(self.bad("its coverage is too long"));
+        }
+        let coverage = serde_json::from_slice(json);
+        coverage.map(shortened).map_err(|_| self.bad("its coverage does not decode"))
+    }
+
     fn bad(&self, what: &str) -> EngineError {
         EngineError::bad_answer(&self.organisation, what)
     }
 
     fn wire(&self, error: &EngineError) -> WireError {
         WireError { organisation: Some(self.organisation.clone()), ..error.external() }
+    }
+}
+
+/// Coverage whose texts are of a length that can be shown.
+fn shortened(coverage: Coverage) -> Coverage {
+    let short = |text: String| cut(&text, TEXT_BYTES_MAX);
+    let notices = coverage.notices.into_iter().take(NOTICES_MAX).map(short).collect();
+    Coverage {
+        notices,
+        nodes: coverage.nodes.into_iter().map(shortened_node).collect(),
+        ..coverage
+    }
+}
+
+fn shortened_node(node: NodeCoverage) -> NodeCoverage {
+    let short = |text: String| cut(&text, TEXT_BYTES_MAX);
+    NodeCoverage {
+        detail: node.detail.map(short),
+        preset: node.preset.map(short),
+        nodes: node.nodes.into_iter().map(shortened_node).collect(),
+        ..node
     }
 }
 

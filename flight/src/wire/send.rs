@@ -1,5 +1,7 @@
 //! The node's side: what the gate released, as Flight messages. Entry point: [`send`].
 
+use std::sync::Arc;
+
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow_flight::FlightData;
@@ -7,10 +9,13 @@ use arrow_flight::encode::{
     FlightDataEncoder, FlightDataEncoderBuilder, GRPC_TARGET_MAX_FLIGHT_SIZE_BYTES,
 };
 use arrow_flight::error::FlightError;
+use arrow_flight::utils::batches_to_flight_data;
 use futures::channel::mpsc::{UnboundedSender, unbounded};
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt};
-use hedgerow_engine::{BundleReply, EngineError, ReleasedBundle, WireError, reply};
+use hedgerow_engine::{
+    BundleReply, Coverage, EngineError, ReleasedBundle, ReplyPart, WireError, reply,
+};
 use prost::Message;
 use tonic::Status;
 
@@ -26,7 +31,8 @@ pub(crate) fn send(released: ReleasedBundle, message_bytes_max: usize) -> Result
 }
 
 pub(super) fn encode(reply: BundleReply, message_bytes_max: usize) -> Result<Messages, Status> {
-    let BundleReply { header, schemas, batches } = reply;
+    let BundleReply { header, schemas, parts } = reply;
+    let first = schemas.first().cloned();
     let organisation = header.organisation.clone();
     let header = serde_json::to_vec(&header).map_err(|error| {
         let error = EngineError::internal("encoding a reply header", error);
@@ -41,13 +47,15 @@ pub(super) fn encode(reply: BundleReply, message_bytes_max: usize) -> Result<Mes
         opening.extend(lane.drain(header.take())?);
         lanes.push(lane);
     }
-    let batches = batches.flat_map(move |item| {
-        let messages = item.map_err(|error| to_status(&at(&organisation, &error))).and_then(
-            |(fragment, batch)| match lanes.get_mut(fragment) {
+    let batches = parts.flat_map(move |part| {
+        let failed = |error: EngineError| to_status(&at(&organisation, &error));
+        let messages = part.map_err(failed).and_then(|part| match part {
+            ReplyPart::Rows(fragment, batch) => match lanes.get_mut(fragment) {
                 Some(lane) => lane.push(batch),
-                None => Err(to_status(&at(&organisation, &no_such_fragment()))),
+                None => Err(failed(no_such_fragment())),
             },
-        );
+            ReplyPart::Coverage(coverage) => closing(first.as_ref(), &coverage).map_err(failed),
+        });
         match messages {
             Ok(messages) => stream::iter(messages.into_iter().map(Ok).collect::<Vec<_>>()),
             Err(status) => stream::iter(vec![Err(status)]),
@@ -56,8 +64,28 @@ pub(super) fn encode(reply: BundleReply, message_bytes_max: usize) -> Result<Mes
     Ok(stream::iter(opening).map(Ok).chain(batches).boxed())
 }
 
+/// An error under the node's own name, or, of a federation, under one below it.
 fn at(organisation: &str, error: &EngineError) -> WireError {
-    WireError { organisation: Some(organisation.to_owned()), ..error.external() }
+    let error = error.external();
+    let organisation = error.organisation.or_else(|| Some(organisation.to_owned()));
+    WireError { organisation, ..error }
+}
+
+/// An empty batch of the first fragment that carries the coverage: a message needs a header.
+fn closing(
+    schema: Option<&SchemaRef>,
+    coverage: &Coverage,
+) -> Result<Vec<FlightData>, EngineError> {
+    let schema = schema.ok_or_else(no_such_fragment)?;
+    let empty = RecordBatch::new_empty(Arc::clone(schema));
+    let messages = batches_to_flight_data(schema, vec![empty])
+        .map_err(|error| EngineError::internal("encoding coverage", error))?;
+    let json = serde_json::to_vec(coverage)
+        .map_err(|error| EngineError::internal("encoding coverage", error))?;
+    let frame = Frame { fragment: 0, header: None, coverage: Some(json.into()) };
+    let last = messages.into_iter().next_back();
+    let last = last.map(|message| message.with_app_metadata(frame.encode_to_vec()));
+    Ok(last.into_iter().collect())
 }
 
 fn no_such_fragment() -> EngineError {
@@ -94,7 +122,7 @@ impl Lane {
     ) -> Result<Vec<FlightData>, Status> {
         let mut messages = vec![];
         while let Some(Some(message)) = self.encoder.next().now_or_never() {
-            let frame = Frame { fragment: self.fragment, header: header.take() };
+            let frame = Frame { fragment: self.fragment, header: header.take(), coverage: None };
             let message = message.map_err(flight_status)?;
             messages.push(message.with_app_metadata(frame.encode_to_vec()));
         }

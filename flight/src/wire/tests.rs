@@ -10,7 +10,8 @@ use arrow_flight::sql::Any;
 use futures::{StreamExt, TryStreamExt, stream};
 use hedgerow_catalog::Limits;
 use hedgerow_engine::{
-    BUNDLE_VERSION, BundleReply, BundleRequest, EngineError, FragmentHeader, ReplyHeader,
+    BUNDLE_VERSION, BundleReply, BundleRequest, Coverage, EngineError, FragmentHeader,
+    NodeCoverage, NodeOutcome, OnUnavailable, ReplyHeader, ReplyPart,
 };
 use prost::Message;
 
@@ -29,6 +30,8 @@ fn request() -> BundleRequest {
         purpose: Some("audit".to_owned()),
         user_token: None,
         client_signature: Some(vec![0, 255]),
+        on_unavailable: OnUnavailable::Exclude,
+        under: Some("england/midshire".to_owned()),
     }
 }
 
@@ -59,6 +62,9 @@ fn malformed_tickets_are_refused() {
     assert_eq!(refused(|t| t.fragments = vec![" ".repeat(300_000)]), "53400");
     assert_eq!(refused(|t| t.statement = " ".repeat(10_000_000)), "53400");
     assert_eq!(refused(|t| t.user = "u".repeat(300)), "53400");
+    assert_eq!(refused(|t| t.on_unavailable = Some("guess".to_owned())), "42601");
+    assert_eq!(refused(|t| t.under = Some("a/b/c/d/e/f/g".to_owned())), "53400");
+    assert_eq!(refused(|t| t.under = Some("a/'; --".to_owned())), "42601");
     let noise = Any { type_url: bundle_type(), value: vec![0xff; 40].into() };
     assert_eq!(bundle_request(&noise, &Limits::default()).unwrap_err().sqlstate, "42601");
 }
@@ -75,7 +81,7 @@ fn header(fragments: usize) -> ReplyHeader {
         preset: "nhs".to_owned(),
         policy_hash: "p".to_owned(),
         snapshot: "none".to_owned(),
-        fragments: vec![FragmentHeader { k: Some(10), epochs: vec![] }; fragments],
+        fragments: vec![FragmentHeader { k: Some(10), hidden: Some(9), epochs: vec![] }; fragments],
         signature: None,
     }
 }
@@ -95,7 +101,9 @@ fn reply_of(
     batches: Vec<Result<(usize, RecordBatch), EngineError>>,
 ) -> BundleReply {
     let header = header(schemas.len());
-    BundleReply { header, schemas, batches: stream::iter(batches).boxed() }
+    let part = |(fragment, batch)| ReplyPart::Rows(fragment, batch);
+    let parts = batches.into_iter().map(move |batch| batch.map(part));
+    BundleReply { header, schemas, parts: stream::iter(parts.collect::<Vec<_>>()).boxed() }
 }
 
 async fn messages(reply: BundleReply) -> Vec<FlightData> {
@@ -112,8 +120,26 @@ async fn replies_round_trip_by_fragment() {
     let reply = receive(stream, "northmoor", 3, from_status).await.unwrap();
     assert_eq!(reply.header, header(3));
     assert_eq!(reply.schemas, schemas);
-    let batches: Vec<_> = reply.batches.try_collect().await.unwrap();
-    assert_eq!(batches, vec![(0, a), (2, b.clone()), (2, b)]);
+    let parts: Vec<_> = reply.parts.try_collect().await.unwrap();
+    assert_eq!(parts, [(0, a), (2, b.clone()), (2, b)].map(|(f, rows)| ReplyPart::Rows(f, rows)));
+}
+
+#[tokio::test]
+async fn what_a_federation_says_last_comes_last() {
+    let a = numbers(vec![1]);
+    let mut reply = reply_of(vec![a.schema()], vec![]);
+    let nodes = vec![NodeCoverage::new("midshire/northmoor", NodeOutcome::Answered)];
+    let coverage = Coverage { nodes, ..Coverage::default() };
+    let parts = [ReplyPart::Rows(0, a), ReplyPart::Coverage(coverage)];
+    reply.parts = stream::iter(parts.clone().map(Ok)).boxed();
+    let sent = messages(reply).await;
+    let received = receive(stream::iter(sent.clone().into_iter().map(Ok)), "m", 1, from_status);
+    let received: Vec<_> = received.await.unwrap().parts.try_collect().await.unwrap();
+    assert_eq!(received, parts);
+    let again = sent.iter().chain(sent.last()).cloned().map(Ok).collect::<Vec<_>>();
+    let received = receive(stream::iter(again), "midshire", 1, from_status).await.unwrap();
+    let error = received.parts.try_collect::<Vec<_>>().await.unwrap_err().external();
+    assert!(error.message.contains("after its end"), "{error}");
 }
 
 #[tokio::test]
@@ -122,11 +148,11 @@ async fn errors_arrive_after_the_batches_before_them() {
     let sent = vec![Ok((0, a.clone())), Err(EngineError::Data { what: "overflow" })];
     let stream = encode(reply_of(vec![a.schema()], sent), 1 << 20).unwrap();
     let mut reply = receive(stream, "northmoor", 1, from_status).await.unwrap();
-    assert_eq!(reply.batches.next().await.unwrap().unwrap(), (0, a));
-    let error = reply.batches.next().await.unwrap().unwrap_err().external();
+    assert_eq!(reply.parts.next().await.unwrap().unwrap(), ReplyPart::Rows(0, a));
+    let error = reply.parts.next().await.unwrap().unwrap_err().external();
     assert_eq!(error.sqlstate, "22000");
     assert_eq!(error.organisation.as_deref(), Some("northmoor"));
-    assert!(reply.batches.next().await.is_none());
+    assert!(reply.parts.next().await.is_none());
 }
 
 #[tokio::test]

@@ -3,7 +3,9 @@
 use arrow_flight::Ticket;
 use arrow_flight::sql::Any;
 use hedgerow_catalog::Limits;
-use hedgerow_engine::{BUNDLE_VERSION, BundleRequest, EngineError, WireError, sqlstate};
+use hedgerow_engine::{
+    BUNDLE_VERSION, BundleRequest, EngineError, LEVELS_MAX, OnUnavailable, WireError, sqlstate,
+};
 use prost::Message;
 use prost::encoding::{DecodeContext, decode_key, skip_field};
 
@@ -11,6 +13,9 @@ use crate::status::wire_error;
 
 /// Type of a bundle inside its ticket.
 const BUNDLE_TYPE_URL: &str = "type.googleapis.com/hedgerow.v1.Bundle";
+
+/// What a federation does without one of its nodes, where it is not to fail.
+const EXCLUDE: &str = "exclude";
 
 /// Field number of the fragments.
 const FRAGMENTS_TAG: u32 = 4;
@@ -46,6 +51,11 @@ pub(super) struct BundleTicket {
     pub(super) user_token: Option<String>,
     #[prost(bytes = "vec", optional, tag = "9")]
     pub(super) client_signature: Option<Vec<u8>>,
+    /// `exclude`; left out for `fail`.
+    #[prost(string, optional, tag = "10")]
+    pub(super) on_unavailable: Option<String>,
+    #[prost(string, optional, tag = "11")]
+    pub(super) under: Option<String>,
 }
 
 impl BundleTicket {
@@ -60,6 +70,11 @@ impl BundleTicket {
             purpose: request.purpose.clone(),
             user_token: request.user_token.clone(),
             client_signature: request.client_signature.clone(),
+            on_unavailable: match request.on_unavailable {
+                OnUnavailable::Fail => None,
+                OnUnavailable::Exclude => Some(EXCLUDE.to_owned()),
+            },
+            under: request.under.clone(),
         }
     }
 
@@ -80,7 +95,18 @@ impl BundleTicket {
         within("name_bytes_max", name, NAME_BYTES_MAX)?;
         let purpose = self.purpose.as_ref().map_or(0, String::len);
         within("purpose_bytes_max", purpose, PURPOSE_BYTES_MAX)?;
-        within("credential_bytes_max", token.max(signature), CREDENTIAL_BYTES_MAX)
+        within("credential_bytes_max", token.max(signature), CREDENTIAL_BYTES_MAX)?;
+        let under = self.under.as_deref().unwrap_or_default();
+        within("name_bytes_max", under.len(), NAME_BYTES_MAX)?;
+        within("levels_max", under.split('/').count(), LEVELS_MAX)
+    }
+
+    fn without_a_node(&self) -> Result<OnUnavailable, WireError> {
+        match self.on_unavailable.as_deref() {
+            None => Ok(OnUnavailable::Fail),
+            Some(EXCLUDE) => Ok(OnUnavailable::Exclude),
+            Some(_) => Err(malformed("what to do without a node is not known")),
+        }
     }
 }
 
@@ -109,6 +135,10 @@ pub(crate) fn bundle_request(any: &Any, limits: &Limits) -> Result<BundleRequest
         return Err(malformed("it has no fragments"));
     }
     ticket.check(limits)?;
+    if ticket.under.as_deref().is_some_and(|path| !path.split('/').all(is_id)) {
+        return Err(malformed("the path above is none"));
+    }
+    let on_unavailable = ticket.without_a_node()?;
     let hash = ticket.bundle_hash;
     let request = BundleRequest {
         version: ticket.version,
@@ -119,6 +149,8 @@ pub(crate) fn bundle_request(any: &Any, limits: &Limits) -> Result<BundleRequest
         purpose: ticket.purpose,
         user_token: ticket.user_token,
         client_signature: ticket.client_signature,
+        on_unavailable,
+        under: ticket.under,
     };
     if request.hash() != hash {
         return Err(malformed("its hash is not the hash of its fragments"));
@@ -137,6 +169,12 @@ fn fragments(mut ticket: &[u8]) -> Result<usize, WireError> {
         found += usize::from(tag == FRAGMENTS_TAG);
     }
     Ok(found)
+}
+
+/// Tells whether a text can be the id of an organisation.
+fn is_id(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+    !text.is_empty() && text.bytes().all(plain)
 }
 
 fn within(limit: &'static str, value: usize, maximum: usize) -> Result<(), WireError> {

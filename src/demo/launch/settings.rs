@@ -5,17 +5,20 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use hedgerow_catalog::ServerConfig;
 use hedgerow_flight::hash_password;
 
 use super::{ANALYST, COORDINATOR, LaunchError};
 use crate::demo::contracts::CONTRACTS;
 use crate::demo::node_tables::node_tables_toml;
-use crate::demo::organisations::DemoOrganisation;
+use crate::demo::organisations::{DemoBoard, DemoOrganisation};
 use crate::files::{random_name, write_private, write_public};
 
 /// What is written beside the data. What is there already is kept: it may have been edited.
 pub(super) struct Settings {
     pub(super) organisations: Vec<DemoOrganisation>,
+    /// Coordinators between them and the last one.
+    pub(super) boards: Vec<DemoBoard>,
     /// Where the organisations' data folders are.
     pub(super) data: PathBuf,
     /// Where everything else goes; may be the same folder.
@@ -31,7 +34,33 @@ impl Settings {
     /// All servers by folder, the coordinator last.
     pub(super) fn servers(&self) -> Vec<String> {
         let nodes = self.organisations.iter().map(|organisation| organisation.id.clone());
-        nodes.chain([COORDINATOR.to_owned()]).collect()
+        let boards = self.boards.iter().map(|board| board.id.to_owned());
+        nodes.chain(boards).chain([COORDINATOR.to_owned()]).collect()
+    }
+
+    /// The servers that the coordinator asks.
+    fn top(&self) -> Vec<String> {
+        match self.boards.as_slice() {
+            [] => self.organisations.iter().map(|organisation| organisation.id.clone()).collect(),
+            boards => boards.iter().map(|board| board.id.to_owned()).collect(),
+        }
+    }
+
+    /// Checks that a configuration that is kept is one with the same boards.
+    pub(super) fn check_kept(&self) -> Result<(), LaunchError> {
+        let path = self.folder.join(COORDINATOR).join("serve.toml");
+        if !path.exists() {
+            return Ok(());
+        }
+        let nodes = ServerConfig::load(&path)?.federation.map(|federation| federation.nodes);
+        let kept: Vec<String> =
+            nodes.unwrap_or_default().into_iter().map(|node| node.organisation).collect();
+        let boards = kept.iter().all(|name| self.organisations.iter().all(|one| one.id != *name));
+        if boards == self.boards.is_empty() || (boards && kept != self.top()) {
+            let found = format!("boards = {}", if boards { kept.len() } else { 0 });
+            return Err(LaunchError::OtherDemo { path: self.folder.clone(), found });
+        }
+        Ok(())
     }
 
     /// Writes what is missing; returns the analyst's password. `addresses` are those of
@@ -50,8 +79,22 @@ impl Settings {
                 &self.node_config(organisation, *address),
             )?;
         }
+        let servers = self.servers();
+        let of = |name: &str| {
+            let place = servers.iter().position(|known| known == name)?;
+            addresses.get(place).copied()
+        };
+        for board in &self.boards {
+            let Some(address) = of(board.id) else { continue };
+            let mut text = common_config(board.name, address);
+            text.push_str(&format!("\n[federation]\norganisation = \"{}\"\n", board.id));
+            text.push_str(&nodes_config("../coordinator/node.password", &board.organisations, &of));
+            self.write_missing(&format!("{}/serve.toml", board.id), &text)?;
+        }
         if let Some(address) = addresses.last() {
-            let config = self.coordinator_config(*address, addresses);
+            let mut config = common_config("Hedgerow demo", *address);
+            config.push_str("\n[federation]\n");
+            config.push_str(&nodes_config("node.password", &self.top(), &of));
             self.write_missing(&format!("{COORDINATOR}/serve.toml"), &config)?;
         }
         self.write_users()
@@ -121,20 +164,22 @@ impl Settings {
         };
         tables.lines().map(absolute).collect()
     }
+}
 
-    fn coordinator_config(&self, address: SocketAddr, addresses: &[SocketAddr]) -> String {
-        let mut text = common_config("Hedgerow demo", address);
+/// The rest of the `[federation]` section of a coordinator, and its nodes.
+fn nodes_config(
+    password_file: &str,
+    names: &[String],
+    of: &dyn Fn(&str) -> Option<SocketAddr>,
+) -> String {
+    let mut text = format!("user = \"{COORDINATOR}\"\npassword_file = \"{password_file}\"\n");
+    for name in names {
+        let Some(address) = of(name) else { continue };
         text.push_str(&format!(
-            "\n[federation]\nuser = \"{COORDINATOR}\"\npassword_file = \"node.password\"\n"
+            "\n[[federation.nodes]]\norganisation = \"{name}\"\nurl = \"https://{address}\"\n"
         ));
-        for (organisation, address) in self.organisations.iter().zip(addresses) {
-            text.push_str(&format!(
-                "\n[[federation.nodes]]\norganisation = \"{}\"\nurl = \"https://{address}\"\n",
-                organisation.id
-            ));
-        }
-        text
     }
+    text
 }
 
 fn common_config(name: &str, address: SocketAddr) -> String {
@@ -163,16 +208,17 @@ fn private(path: &Path, text: &str) -> Result<(), LaunchError> {
 mod tests {
     use std::net::Ipv4Addr;
 
-    use hedgerow_catalog::{Contracts, ServerConfig};
+    use hedgerow_catalog::Contracts;
 
     use super::*;
-    use crate::demo::organisations::organisations;
+    use crate::demo::organisations::{boards, organisations};
 
     #[test]
     fn what_is_written_can_be_served_and_is_kept() {
         let folder = tempfile::tempdir().unwrap();
         let settings = Settings {
             organisations: organisations(5),
+            boards: vec![],
             data: folder.path().join("data"),
             folder: folder.path().to_owned(),
         };
@@ -189,5 +235,39 @@ mod tests {
             hedgerow_flight::Users::load(&config.users.file).unwrap();
         }
         assert_eq!(settings.write(&addresses).unwrap(), password);
+        settings.check_kept().unwrap();
+        let boards = boards(2, &settings.organisations);
+        let other = Settings { boards, ..settings };
+        let error = other.check_kept().unwrap_err().to_string();
+        assert!(error.contains("boards = 0"), "{error}");
+    }
+
+    #[test]
+    fn boards_stand_between() {
+        let folder = tempfile::tempdir().unwrap();
+        let organisations = organisations(5);
+        let boards = boards(2, &organisations);
+        let settings = Settings {
+            organisations,
+            boards,
+            data: folder.path().join("data"),
+            folder: folder.path().to_owned(),
+        };
+        let addresses: Vec<SocketAddr> =
+            (4001..4009).map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port))).collect();
+        settings.write(&addresses).unwrap();
+        let nodes = |server: &str| {
+            let path = folder.path().join(server).join("serve.toml");
+            let federation = ServerConfig::load(&path).unwrap().federation.unwrap();
+            assert!(federation.password_file.exists());
+            let names = federation.nodes.into_iter().map(|node| node.organisation);
+            (federation.organisation, names.collect::<Vec<_>>())
+        };
+        assert_eq!(nodes(COORDINATOR), (None, vec!["midshire".into(), "eastshire".into()]));
+        let (id, names) = nodes("eastshire");
+        assert_eq!(id.as_deref(), Some("eastshire"));
+        assert_eq!(names, ["westlea", "fenmarsh"]);
+        assert_eq!(nodes("midshire").1.len(), 3);
+        settings.check_kept().unwrap();
     }
 }
