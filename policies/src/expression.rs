@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
-use crate::block::{Expr, Literal};
 use crate::contract::{Role, TableContract};
+use crate::derived::DERIVED;
 use crate::refusal::{Refusal, Rule};
+use crate::scalar::{BinaryOperator, Expr, Literal};
 
 /// Where an expression stands in a protected question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +46,9 @@ const TOTAL_FUNCTIONS: &[&str] = &[
 
 /// Longest LIKE pattern: a longer one may not compile once there is a row to match.
 const PATTERN_BYTES_MAX: usize = 256;
+
+/// Most values that `least(n, cap)` may leave besides the first.
+const CAP_MAX: f64 = 20.0;
 
 /// Parts of a date that `date_part` gives for every value. `date_trunc` fails on far dates.
 const DATE_PARTS: &[&str] = &["year", "quarter", "month", "week", "day", "dow", "doy"];
@@ -110,6 +114,12 @@ impl Places<'_> {
         match expr {
             Expr::Column { relation, name } => match self.kind(*relation, name).0 {
                 ColumnKind::Open | ColumnKind::Dimension => Ok(()),
+                ColumnKind::Measure { .. } if self.is_derived(*relation) => Err(Refusal::new(
+                    Rule::S2Key,
+                    "a number of single people cannot be a group key as it is",
+                    "band it, such as CASE WHEN n = 1 THEN '1' ELSE '2 or more' END, or cap a count: \
+                     least(n, 3)",
+                )),
                 ColumnKind::Measure { .. } => Err(Refusal::new(
                     Rule::S2Key,
                     format!("measure `{name}` cannot be a group key: its values are nearly unique"),
@@ -129,11 +139,32 @@ impl Places<'_> {
             }
             Expr::Binary { operator, .. } if operator.is_comparison() => self.check_band(expr),
             Expr::Between { .. } => self.check_band(expr),
+            capped if self.is_capped(capped) => Ok(()),
             other => {
                 check_node(other)?;
                 other.children().into_iter().try_for_each(|child| self.check_key(child))
             }
         }
+    }
+
+    fn is_derived(&self, relation: usize) -> bool {
+        self.contracts.get(relation).is_some_and(|contract| contract.name == DERIVED)
+    }
+
+    /// `least(n, 3)` of a whole number with a declared range: as many bands as a CASE would have.
+    fn is_capped(&self, expr: &Expr) -> bool {
+        let Expr::Function { name, arguments } = expr else { return false };
+        let [Expr::Column { relation, name: column }, Expr::Literal(cap)] = arguments.as_slice()
+        else {
+            return false;
+        };
+        let kind = self.kind(*relation, column).0;
+        let contract = self.contracts.get(*relation).and_then(|contract| contract.column(column));
+        let least = contract.filter(|c| c.data_type.is_integer()).and_then(|c| c.range);
+        let cap = cap.text.as_deref().and_then(|text| text.parse::<i32>().ok()).map(f64::from);
+        name == "least"
+            && matches!(kind, ColumnKind::Measure { .. })
+            && matches!((least, cap), (Some((least, _)), Some(cap)) if cap - least <= CAP_MAX)
     }
 
     /// A condition inside a key: a measure may be compared there with constants only.
@@ -275,7 +306,7 @@ fn check_node(expr: &Expr) -> Result<(), Refusal> {
         Expr::Binary { operator, .. } if operator.is_bitwise() => {
             Err(fallible("a bitwise operator"))
         }
-        Expr::Binary { operator: crate::BinaryOperator::Concat, .. } => Ok(()),
+        Expr::Binary { operator: BinaryOperator::Concat, .. } => Ok(()),
         Expr::Binary { .. } => Err(fallible("arithmetic")),
         Expr::Cast { or_null: true, .. } => Ok(()),
         Expr::Cast { to, .. } => match to.0 {
@@ -283,6 +314,11 @@ fn check_node(expr: &Expr) -> Result<(), Refusal> {
             _ => Err(fallible("CAST")),
         },
         Expr::Function { name, arguments } => check_function(name, arguments),
+        Expr::Window(window) => Err(Refusal::new(
+            Rule::S7BelowGate,
+            format!("the window of `{}` stands inside an expression", window.function.name()),
+            "give it a name in a subquery, partitioned by the person column",
+        )),
     }
 }
 

@@ -9,8 +9,8 @@ use std::fmt::Write;
 
 use datafusion::arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
 use hedgerow_policies::{
-    AggregateFunction, BinaryOperator, Block, Expr, Join, Literal, Measure, Output, Source,
-    UnaryTest,
+    AggregateFunction, BinaryOperator, Block, Expr, Frame, FrameBound, FrameUnits, Join, Literal,
+    Measure, Output, Source, UnaryTest, Window, WindowFunction,
 };
 
 /// Emits a block. Output columns are named `c0…` for rows, `k0…` and `m0…` for groups.
@@ -244,6 +244,55 @@ fn expr(sql: &mut String, one: &Expr) {
             sql.push('(');
             list(sql, arguments, |sql, _, argument| expr(sql, argument));
             sql.push(')');
+        }
+        Expr::Window(one) => window(sql, one),
+    }
+}
+
+fn window(sql: &mut String, window: &Window) {
+    identifier(sql, window.function.name());
+    sql.push('(');
+    if window.arguments.is_empty() && window.function == WindowFunction::Count {
+        sql.push('*');
+    }
+    list(sql, &window.arguments, |sql, _, argument| expr(sql, argument));
+    sql.push_str(") OVER (");
+    if !window.partition.is_empty() {
+        sql.push_str("PARTITION BY ");
+        list(sql, &window.partition, |sql, _, key| expr(sql, key));
+        sql.push(' ');
+    }
+    if !window.order.is_empty() {
+        sql.push_str("ORDER BY ");
+        list(sql, &window.order, |sql, _, key| {
+            expr(sql, &key.expr);
+            sql.push_str(if key.descending { " DESC" } else { " ASC" });
+            sql.push_str(if key.nulls_first { " NULLS FIRST" } else { " NULLS LAST" });
+        });
+        sql.push(' ');
+    }
+    frame(sql, window.frame);
+    sql.push(')');
+}
+
+fn frame(sql: &mut String, frame: Frame) {
+    sql.push_str(match frame.units {
+        FrameUnits::Rows => "ROWS",
+        FrameUnits::Range => "RANGE",
+        FrameUnits::Groups => "GROUPS",
+    });
+    for (word, bound) in [(" BETWEEN ", frame.start), (" AND ", frame.end)] {
+        sql.push_str(word);
+        match bound {
+            FrameBound::UnboundedPreceding => sql.push_str("UNBOUNDED PRECEDING"),
+            FrameBound::Preceding(rows) => {
+                let _ = write!(sql, "{rows} PRECEDING");
+            }
+            FrameBound::CurrentRow => sql.push_str("CURRENT ROW"),
+            FrameBound::Following(rows) => {
+                let _ = write!(sql, "{rows} FOLLOWING");
+            }
+            FrameBound::UnboundedFollowing => sql.push_str("UNBOUNDED FOLLOWING"),
         }
     }
 }

@@ -16,18 +16,23 @@ pub(crate) struct Names<'a> {
     pub(crate) columns: &'a [Expr],
     /// What an uncorrelated scalar subquery stands for.
     pub(crate) subquery: OfSubquery<'a>,
+    /// Exact sums stay in the type they are added in.
+    pub(crate) wide_sums: bool,
 }
 
 /// Stack that must be left before another level, and how much is added when it is not.
 const STACK_LEFT_BYTES: usize = 256 << 10;
 const STACK_GROWTH_BYTES: usize = 4 << 20;
 
+/// The function that reads an exact sum back as the type that was announced.
+pub(crate) const EXACT_SUM: &str = "exact_sum";
+
 type Lowered = Result<Expr, NotABlock>;
 
 impl<'a> Names<'a> {
     /// Names of an expression without subqueries.
     pub(crate) fn plain(schema: &'a DFSchema, columns: &'a [Expr]) -> Self {
-        Self { schema, columns, subquery: &no_subquery }
+        Self { schema, columns, subquery: &no_subquery, wide_sums: false }
     }
 
     /// Lowers one expression, however deep.
@@ -76,7 +81,7 @@ impl<'a> Names<'a> {
                 Err(NotABlock::new("a subquery in an expression"))
             }
             DfExpr::SimilarTo(_) => Err(NotABlock::new("SIMILAR TO")),
-            DfExpr::WindowFunction(_) => Err(NotABlock::new("a window below an aggregate")),
+            DfExpr::WindowFunction(_) => Err(NotABlock::new("a window inside an expression")),
             DfExpr::GroupingSet(_) => Err(NotABlock::new("ROLLUP, CUBE or GROUPING SETS")),
             DfExpr::Placeholder(_) => Err(NotABlock::new("a parameter without a value")),
             _ => Err(NotABlock::new("an expression of an unknown kind")),
@@ -210,6 +215,12 @@ impl<'a> Names<'a> {
                 .and_then(|text| text.parse().ok())
                 .ok_or_else(|| NotABlock::new("a cast to an unknown type"))?;
             return self.cast(operand, &to, name == "arrow_try_cast");
+        }
+        if self.wide_sums
+            && name == EXACT_SUM
+            && let [sum, _] = function.args.as_slice()
+        {
+            return self.lower(sum);
         }
         Ok(Expr::Function { name: name.to_owned(), arguments: self.lower_all(&function.args)? })
     }

@@ -20,7 +20,7 @@ use datafusion::logical_expr::{
     Aggregate, Expr as DfExpr, Extension, Join as DfJoin, Limit, LogicalPlan, Sort, TableScan,
     ident,
 };
-use hedgerow_policies::{Block, Expr, Join, OrderKey, Output, Relation, Scope, Source, TypeName};
+use hedgerow_policies::{Block, Expr, OrderKey, Output, Relation, Scope, TypeName};
 
 use super::carry::{Cells, carry};
 use super::cut::{is_product, is_worth_cutting, rows_needed, scan_of, sink};
@@ -29,6 +29,7 @@ use super::federation::{Federation, coerced};
 use super::fragment::FederatedFragment;
 use super::merge::Merge;
 use super::narrow::narrowed;
+use super::people::at_person_level;
 use super::place::{Misplaced, groups_are_whole, identifier_scope, organisations_equated, place};
 use super::rows::FederatedTable;
 use super::split::{Merged, MergedBounds, Parts, contracts_of};
@@ -314,14 +315,7 @@ impl Federate<'_> {
     /// The parameter that an uncorrelated scalar subquery becomes.
     fn parameter(&self, subquery: &Subquery) -> Result<Expr, NotABlock> {
         let not = || NotABlock::new("a subquery in an expression");
-        let mut reads_protected = false;
-        let visited = subquery.subquery.apply_with_subqueries(|node| {
-            if let LogicalPlan::TableScan(scan) = node {
-                reads_protected |= protected(scan).is_some();
-            }
-            Ok(TreeNodeRecursion::Continue)
-        });
-        if reads_protected || visited.is_err() {
+        if reads_protected(&subquery.subquery) {
             return Err(not());
         }
         let coerced = coerced(self.state, &subquery.subquery).map_err(|_| not())?;
@@ -366,16 +360,16 @@ impl Federate<'_> {
         let lowering = Lowering::new(&target).with_subqueries(&subquery);
         let sets = Sets::of(plan).map_err(never)?;
         let plain = sets.as_ref().map_or(plan, |sets| &sets.plain);
+        let protected = reads_protected(plain);
+        let lowering = if protected { lowering.with_wide_sums() } else { lowering };
         let block = lowering.groups(plain).map_err(Misplaced::FromRows)?;
-        let tables = contracts_of(&block, &self.federation.contracts);
-        let protected = tables.iter().any(|table| table.is_protected());
-        if protected {
-            check_flat(&block)?;
-            if sets.is_some() {
-                let what = "ROLLUP, CUBE or GROUPING SETS";
-                return Err(Misplaced::FromRows(NotABlock::new(what)));
-            }
-        }
+        let (block, tables) = if protected {
+            check_asked_at_once(&block, sets.is_some())?;
+            at_person_level(block, self.federation)?
+        } else {
+            let tables = contracts_of(&block, &self.federation.contracts);
+            (block, tables)
+        };
         let placement = place(&block, &self.federation.contracts)?;
         let Output::Groups { keys, measures } = &block.output else {
             return Err(Misplaced::FromRows(NotABlock::new("rows")));
@@ -453,17 +447,11 @@ impl Federate<'_> {
     }
 }
 
-/// Over protected tables a block is flat: what is derived is asked on its own, and released.
-fn check_flat(block: &Block) -> Result<(), Misplaced> {
+/// Over protected tables a block is asked at once, with nothing that another question told.
+fn check_asked_at_once(block: &Block, has_sets: bool) -> Result<(), Misplaced> {
     let not = |what: &str| Err(Misplaced::FromRows(NotABlock::new(what)));
-    for relation in &block.from {
-        match (&relation.source, &relation.join) {
-            (_, Join::NotIn(_)) => return not("`NOT IN` with a subquery, unlike `NOT EXISTS`,"),
-            (Source::Derived(_), _) => return not("an aggregate below an aggregate"),
-            _ => {}
-        }
-    }
     match parameters_of(block).is_empty() {
+        true if has_sets => not("ROLLUP, CUBE or GROUPING SETS"),
         true => Ok(()),
         false => not("a subquery in an expression"),
     }
@@ -480,6 +468,18 @@ pub(crate) fn parameters_of(block: &Block) -> BTreeSet<usize> {
         });
     }
     found
+}
+
+/// Tells whether a plan reads a protected table, or cannot be looked through.
+fn reads_protected(plan: &LogicalPlan) -> bool {
+    let mut found = false;
+    let visited = plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            found |= protected(scan).is_some();
+        }
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    found || visited.is_err()
 }
 
 /// Tells whether a plan reads tables, and open ones only.
@@ -588,9 +588,17 @@ fn rows_of_protected(table: &str, reason: Option<&NotABlock>) -> EngineError {
     match reason {
         Some(not) => EngineError::NotSplit {
             what: format!("{} is not split over protected table `{table}`", not.what),
-            hint: "ask for one plain aggregate per statement: group keys, then count, sum, avg or \
-                   stddev, with WHERE and joins on the person column"
-                .to_owned(),
+            hint: match not.what.as_str() {
+                "FULL JOIN" => {
+                    "write a LEFT JOIN that keeps the people who are counted, or ask each table on \
+                     its own"
+                }
+                _ => {
+                    "ask for one plain aggregate per statement: group keys, then count, sum, avg \
+                     or stddev, with WHERE and joins on the person column"
+                }
+            }
+            .to_owned(),
         },
         None => EngineError::Refused(hedgerow_policies::Refusal::new(
             hedgerow_policies::Rule::S1Shape,

@@ -303,7 +303,8 @@ impl Federation {
         Some(canonical_block(served))
     }
 
-    fn type_of(&self, block: &Block, relation: usize, name: &str) -> TypeName {
+    /// The type of a column of a relation.
+    pub(crate) fn type_of(&self, block: &Block, relation: usize, name: &str) -> TypeName {
         let known = block.from.get(relation).and_then(|relation| match &relation.source {
             Source::Table { name: table, .. } => {
                 Some(self.contracts.get(table)?.column(name)?.data_type.clone())

@@ -4,7 +4,7 @@
 //! session ──► service ── catalog    what tables there are, from contracts and nodes
 //!               │
 //!               ├─ decorrelate, exact_sum               subqueries as joins, sums that do not wrap
-//!               ├─ federate ─ cut ─ place ─ split ─ merge ─ carry   plan -> bundle + merge plan
+//!               ├─ federate ─ cut ─ people ─ place ─ split ─ merge ─ carry   plan -> bundle + merge plan
 //!               ├─ rounds ─ running ─ dispatch          one bundle per node and round
 //!               ├─ fragment ─ rows ─ merge_state        plan nodes that read what nodes released
 //!               └─ edge                                 wire types, marks, the client's columns
@@ -24,6 +24,7 @@ mod fragment;
 mod merge;
 mod merge_state;
 mod narrow;
+mod people;
 mod place;
 mod rounds;
 mod rows;

@@ -108,6 +108,7 @@ impl Places<'_> {
             Source::Derived(inner) => {
                 let spread = self.spread(inner)?;
                 if spread == Spread::Split && !self.are_complete(inner) {
+                    self.check_people(inner)?;
                     return from_rows("an aggregate below an aggregate");
                 }
                 // Its one row is there even where the organisation is left out.
@@ -118,6 +119,33 @@ impl Places<'_> {
                 }
                 Ok(spread)
             }
+        }
+    }
+
+    /// A number that each organisation gives on its own is a person only together with it.
+    fn check_people(&self, block: &Block) -> Result<(), Misplaced> {
+        let protected = |name: &str| self.contracts.get(name).is_some_and(|c| c.is_protected());
+        let local = |column: &ColumnContract, _: &TableContract| {
+            let local = column.scope == Some(Scope::Organisation);
+            (local && column.has_role(Role::Identifier)).then(|| column.name.clone())
+        };
+        let number = parting(block).into_iter().flatten().find_map(|key| match key {
+            Expr::Column { relation, name } => self.traced(block, *relation, name, &local),
+            _ => None,
+        });
+        match number {
+            Some(name) if block.tables().any(protected) => {
+                Err(Misplaced::Never(EngineError::NotSplit {
+                    what: format!(
+                        "grouping by `{name}` alone would take people of two organisations for one"
+                    ),
+                    hint: format!(
+                        "add `organisation` to GROUP BY or PARTITION BY, beside `{name}`, and \
+                         equate it in joins"
+                    ),
+                }))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -213,10 +241,14 @@ impl Places<'_> {
         }
     }
 
-    /// Tells whether each group of a split block is whole at one node: its keys hold the
-    /// organisation, or a number that occurs at one organisation only and is never NULL.
+    /// Tells whether each group of a split block is whole at one node, and each partition of its
+    /// windows: the keys hold the organisation, or a number that occurs at one organisation only and
+    /// is never NULL.
     fn are_complete(&self, block: &Block) -> bool {
-        let Output::Groups { keys, .. } = &block.output else { return true };
+        parting(block).into_iter().all(|keys| self.have_one_home(block, keys))
+    }
+
+    fn have_one_home(&self, block: &Block, keys: &[Expr]) -> bool {
         let optional = |relation: usize| {
             block.from.get(relation).is_some_and(|r| matches!(r.join, Join::Left(_)))
         };
@@ -273,8 +305,22 @@ fn from_rows<T>(what: &str) -> Result<T, Misplaced> {
     Err(Misplaced::FromRows(NotABlock::new(what)))
 }
 
+/// What rows of a block are put together by: the keys of its groups, and each window's partitions.
+fn parting(block: &Block) -> Vec<&[Expr]> {
+    match &block.output {
+        Output::Groups { keys, .. } => vec![keys],
+        Output::Rows { columns, .. } => columns
+            .iter()
+            .filter_map(|column| match column {
+                Expr::Window(window) => Some(window.partition.as_slice()),
+                _ => None,
+            })
+            .collect(),
+    }
+}
+
 /// The output column of a block by its name.
-fn output<'b>(block: &'b Block, name: &str) -> Option<&'b Expr> {
+pub(crate) fn output<'b>(block: &'b Block, name: &str) -> Option<&'b Expr> {
     let place = output_names(&block.output).iter().position(|known| known == name)?;
     match &block.output {
         Output::Rows { columns, .. } => columns.get(place),

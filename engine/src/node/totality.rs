@@ -62,15 +62,15 @@ pub(crate) fn check_casts(plan: &LogicalPlan, state: &SessionState) -> Result<()
 
 /// A mean has four decimals more than its argument, and fails where the digits are used up.
 fn is_long_mean(expr: &Expr, schema: &DFSchema) -> bool {
-    match expr {
-        Expr::AggregateFunction(call) if call.func.name() == "avg" => {
-            call.params.args.iter().any(|argument| {
-                matches!(argument.get_type(schema), Ok(DataType::Decimal128(precision, _))
-                    if precision + 4 > DECIMAL128_MAX_PRECISION)
-            })
-        }
-        _ => false,
-    }
+    let arguments = match expr {
+        Expr::AggregateFunction(call) if call.func.name() == "avg" => &call.params.args,
+        Expr::WindowFunction(call) if call.fun.name() == "avg" => &call.params.args,
+        _ => return false,
+    };
+    arguments.iter().any(|argument| {
+        matches!(argument.get_type(schema), Ok(DataType::Decimal128(precision, _))
+            if precision + 4 > DECIMAL128_MAX_PRECISION)
+    })
 }
 
 /// Operand and target of a cast, whichever way it is written. A target that cannot be read is one
@@ -111,6 +111,7 @@ fn is_total(from: &DataType, to: &DataType) -> bool {
         (T::Int16, T::Decimal128(p, s)) => whole_digits(*p, *s) >= 5,
         (T::Int32, T::Decimal128(p, s)) => whole_digits(*p, *s) >= 10,
         (T::Int64, T::Decimal128(p, s)) => whole_digits(*p, *s) >= 19,
+        (T::UInt64, T::Decimal128(p, s)) => whole_digits(*p, *s) >= 20,
         (T::Timestamp(a, x), T::Timestamp(b, y)) => a == b && x == y,
         (T::Timestamp(..), T::Date32) => true,
         _ => false,

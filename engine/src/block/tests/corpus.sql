@@ -574,6 +574,32 @@ SELECT kind, sum(cost) AS c FROM visits WHERE kind NOT IN (SELECT s FROM things 
 SELECT count(*) AS n FROM (SELECT DISTINCT kind FROM visits) AS d;
 SELECT t.id, v.kind FROM things AS t JOIN (SELECT DISTINCT thing, kind FROM visits) AS v ON v.thing = t.id WHERE t.id NOT IN (SELECT code FROM places);
 
+-- BLOCKS: windows
+SELECT id, row_number() OVER (ORDER BY n, id) AS x FROM things;
+SELECT id, sum(n) OVER (PARTITION BY b) AS x FROM things;
+SELECT id FROM things QUALIFY row_number() OVER (PARTITION BY b ORDER BY id) = 1;
+SELECT id, rank() OVER (PARTITION BY b ORDER BY n DESC) AS x, dense_rank() OVER (PARTITION BY b ORDER BY n DESC) AS y FROM things;
+SELECT id, lag(n) OVER (PARTITION BY b ORDER BY id) AS x, lead(n, 2) OVER (PARTITION BY b ORDER BY id) AS y FROM things;
+SELECT id, lag(n, 1, 5) OVER (ORDER BY id) AS x FROM things;
+SELECT id, first_value(s) OVER (PARTITION BY b ORDER BY id) AS x, last_value(s) OVER (PARTITION BY b ORDER BY id) AS y FROM things;
+SELECT id, count(*) OVER () AS x, count(s) OVER (PARTITION BY b, c) AS y FROM things;
+SELECT id, sum(n) OVER (ORDER BY id ROWS BETWEEN 2 PRECEDING AND CURRENT ROW) AS x FROM things;
+SELECT id, min(n) OVER (ORDER BY id ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS x FROM things;
+SELECT id, max(n) OVER (PARTITION BY b ORDER BY n RANGE BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) AS x FROM things;
+SELECT id, count(*) OVER (ORDER BY n GROUPS BETWEEN 1 PRECEDING AND 1 FOLLOWING) AS x FROM things;
+SELECT id, avg(n) OVER (PARTITION BY upper(s) ORDER BY n + 1, id) AS x FROM things;
+SELECT id, row_number() OVER (PARTITION BY 1 ORDER BY id) AS x FROM things;
+SELECT id, rank() OVER (PARTITION BY b ORDER BY 'x') AS x FROM things;
+SELECT id, n - lag(n) OVER (PARTITION BY b ORDER BY id) AS x FROM things;
+SELECT id, row_number() OVER (ORDER BY id) + row_number() OVER (ORDER BY id DESC) AS x FROM things;
+SELECT d.x, count(*) AS n FROM (SELECT b, row_number() OVER (PARTITION BY b ORDER BY id) AS x FROM things) AS d GROUP BY d.x;
+SELECT count(*) AS n FROM (SELECT id, row_number() OVER (PARTITION BY b ORDER BY id) AS x FROM things WHERE n > 0) AS d WHERE x = 1;
+SELECT d.id, v.kind FROM (SELECT id, b, row_number() OVER (PARTITION BY b ORDER BY id) AS x FROM things) AS d JOIN visits AS v ON v.thing = d.id WHERE d.x < 3;
+SELECT v.kind, d.x FROM visits AS v LEFT JOIN (SELECT id, row_number() OVER (ORDER BY id) AS x FROM things) AS d ON d.id = v.thing;
+SELECT kind, rank() OVER (ORDER BY n DESC, kind) AS x FROM (SELECT kind, count(*) AS n FROM visits GROUP BY kind) AS d;
+SELECT thing, max(x) AS n FROM (SELECT thing, row_number() OVER (PARTITION BY thing ORDER BY day, kind, minutes) AS x FROM visits) AS d GROUP BY thing;
+SELECT id, x, row_number() OVER (PARTITION BY x ORDER BY id) AS y FROM (SELECT id, dense_rank() OVER (ORDER BY n) AS x FROM things) AS d;
+
 -- BLOCKS THAT FAIL: before and after
 SELECT arrow_cast('1200', 'Decimal128(5, -2)') AS x FROM places;
 SELECT CAST('abc' AS INT) AS x FROM places;
@@ -640,10 +666,16 @@ SELECT DISTINCT ON (b) b, id FROM things ORDER BY b, id;
 SELECT b, c, count(*) FROM things GROUP BY ROLLUP (b, c);
 SELECT b, c, count(*) FROM things GROUP BY CUBE (b, c);
 SELECT b, c, count(*) FROM things GROUP BY GROUPING SETS ((b), (c));
-SELECT id, row_number() OVER (ORDER BY n) AS x FROM things;
-SELECT id, sum(n) OVER (PARTITION BY b) AS x FROM things;
-SELECT id FROM things QUALIFY row_number() OVER (PARTITION BY b ORDER BY id) = 1;
 WITH RECURSIVE r AS (SELECT 1 AS x UNION ALL SELECT x + 1 FROM r WHERE x < 3) SELECT x FROM r;
+
+-- NOT BLOCKS: windows that are no nodes' own
+SELECT id, ntile(4) OVER (ORDER BY id) AS x FROM things;
+SELECT id, nth_value(n, 2) OVER (ORDER BY id) AS x FROM things;
+SELECT id, percent_rank() OVER (ORDER BY id) AS x FROM things;
+SELECT id, stddev(f) OVER (PARTITION BY b) AS x FROM things;
+SELECT id, sum(n) FILTER (WHERE c) OVER (PARTITION BY b) AS x FROM things;
+SELECT id, lag(n) IGNORE NULLS OVER (ORDER BY id) AS x FROM things;
+SELECT id, sum(n) OVER (ORDER BY n RANGE BETWEEN 1 PRECEDING AND CURRENT ROW) AS x FROM things;
 
 -- NOT BLOCKS: an output that is not keys and then aggregates
 SELECT count(*), b FROM things GROUP BY b;

@@ -320,6 +320,7 @@ impl Speller<'_> {
             }
             Expr::Cast { operand, to, or_null } => self.cast(operand, &to.0, *or_null),
             Expr::Function { name, arguments } => (self.function(name, arguments), ATOM),
+            Expr::Window(_) => unreachable!("drawn and spelled by `windows`"),
         }
     }
 
