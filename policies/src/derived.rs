@@ -173,6 +173,8 @@ impl Question<'_> {
                 nullable: own.nullable || optional,
                 // One that is optional may be NULL in many rows.
                 unique: own.unique && !optional,
+                // Numbers of different things may come to have one name.
+                within_person: false,
                 ..own.clone()
             },
             None => column(name, self.type_of(expr), vec![Role::Dimension]),

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::block::{AggregateFunction, Block, Join, Measure, Output, Relation};
+use crate::block::{AggregateFunction as F, Block, Join, Measure, Output, Relation};
 use crate::contract::TableContract;
 use crate::refusal::{Refusal, Rule};
 use crate::scalar::{Expr, UnaryTest};
@@ -65,9 +65,23 @@ fn of_columns(block: &Block, expr: &Expr, way: &[usize], found: &mut Vec<Carried
         }
         let Some(inner) = source.block() else { continue };
         let way = [way, &[relation]].concat();
+        // What is computed may be NULL in some rows and not in others: that is a condition.
+        let mut computed = |expr: &Expr| {
+            if !matches!(expr, Expr::Column { .. } | Expr::Organisation { .. } | Expr::Literal(_)) {
+                found.push((way.clone(), expr.clone()));
+            }
+        };
         match origin(inner, &name) {
-            Some(Origin::Measure(measure)) => of_measure(inner, measure, &way, found),
-            Some(Origin::Expression(expr)) => of_columns(inner, expr, &way, found),
+            Some(Origin::Measure(measure)) => {
+                if !matches!(measure.function, F::Count | F::Sum | F::Avg) {
+                    measure.arguments.iter().for_each(computed);
+                }
+                of_measure(inner, measure, &way, found);
+            }
+            Some(Origin::Expression(expr)) => {
+                computed(expr);
+                of_columns(inner, expr, &way, found);
+            }
             None => {}
         }
     }
@@ -81,7 +95,7 @@ pub(crate) fn check_not_repeated(
     measure: &Measure,
 ) -> Result<(), Refusal> {
     // A count of rows is the same whatever they repeat.
-    if measure.function == AggregateFunction::Count {
+    if measure.function == F::Count {
         return Ok(());
     }
     let mut refused = None;

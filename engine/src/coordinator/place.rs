@@ -122,22 +122,22 @@ impl Places<'_> {
         }
     }
 
-    /// A number that each organisation gives on its own is a person only together with it.
+    /// Rows of one person at two organisations are not put together, nor those of two people whom
+    /// each organisation gave the same number.
     fn check_people(&self, block: &Block) -> Result<(), Misplaced> {
         let protected = |name: &str| self.contracts.get(name).is_some_and(|c| c.is_protected());
-        let local = |column: &ColumnContract, _: &TableContract| {
-            let local = column.scope == Some(Scope::Organisation);
-            (local && column.has_role(Role::Identifier)).then(|| column.name.clone())
+        let identifier = |column: &ColumnContract, _: &TableContract| {
+            column.has_role(Role::Identifier).then(|| column.name.clone())
         };
         let number = parting(block).into_iter().flatten().find_map(|key| match key {
-            Expr::Column { relation, name } => self.traced(block, *relation, name, &local),
+            Expr::Column { relation, name } => self.traced(block, *relation, name, &identifier),
             _ => None,
         });
         match number {
             Some(name) if block.tables().any(protected) => {
                 Err(Misplaced::Never(EngineError::NotSplit {
                     what: format!(
-                        "grouping by `{name}` alone would take people of two organisations for one"
+                        "grouping by `{name}` alone would put rows of several organisations together"
                     ),
                     hint: format!(
                         "add `organisation` to GROUP BY or PARTITION BY, beside `{name}`, and \
