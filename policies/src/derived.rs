@@ -260,14 +260,15 @@ impl Question<'_> {
     fn value(&self, expr: &Expr, name: String) -> Result<ColumnContract, Refusal> {
         let own = self.handed_on(expr, name);
         let own = ColumnContract { unique: false, nullable: true, ..own };
-        if self.places().check(expr, Use::Key).is_ok() {
-            return Ok(own);
-        }
-        // A measure cannot be a key, and stays one; whatever else is wrong is wrong with it too.
-        self.places().check(expr, Use::Measured)?;
-        match expr {
-            Expr::Column { .. } => Ok(own),
-            _ => Ok(ColumnContract { roles: vec![Role::Measure], ..own }),
+        match (self.places().check(expr, Use::Key), expr) {
+            (Ok(()), _) => Ok(own),
+            // A measure cannot be a key, and stays a measure.
+            (Err(refusal), _) if refusal.rule != Rule::S2Key => Err(refusal),
+            (Err(_), Expr::Column { .. }) => Ok(own),
+            (Err(_), _) => {
+                self.places().check(expr, Use::Measured)?;
+                Ok(ColumnContract { roles: vec![Role::Measure], ..own })
+            }
         }
     }
 

@@ -103,6 +103,9 @@ pub(crate) fn check_not_repeated(
         argument.walk(&mut |part| {
             let Expr::Column { relation, name } = part else { return };
             let Some(inner) = block.from.get(*relation).and_then(|r| r.block()) else { return };
+            if contracts.get(*relation).is_some_and(|contract| !contract.is_protected()) {
+                return;
+            }
             let repeated = match origin(inner, name) {
                 Some(Origin::Measure(_)) => has_others(block, contracts, *relation).then(groups),
                 Some(Origin::Expression(expr)) => is_repeated(inner, expr).then(window),

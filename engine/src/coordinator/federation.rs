@@ -14,10 +14,10 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::{LogicalPlan, TableScan};
 use futures::FutureExt;
 use hedgerow_catalog::{Contracts, NodeDescription, visible_schema};
-use hedgerow_policies::{Block, Expr, Join, Literal, Relation, Source, TypeName};
+use hedgerow_policies::{Block, Expr, Join, Literal, Output, Relation, Source, TypeName};
 
 use super::place::organisations_equated;
-use crate::block::{Lowering, NotABlock, ScanTarget, canonical, emit, wire_type};
+use crate::block::{Lowering, NotABlock, ScanTarget, canonical, emit, output_names, wire_type};
 use crate::channel::NodeChannel;
 use crate::dialect::{session_config, state_builder};
 use crate::error::{EngineError, WireError};
@@ -310,7 +310,7 @@ impl Federation {
                 Some(self.contracts.get(table)?.column(name)?.data_type.clone())
             }
             Source::Derived(inner) => {
-                let schema = self.prove(inner).ok()?;
+                let schema = self.prove(inner).or_else(|_| self.prove(&rows_of(inner))).ok()?;
                 Some(wire_type(schema.field_with_name(name).ok()?.data_type()))
             }
         });
@@ -342,6 +342,15 @@ pub(crate) fn coerced(
     plan: &LogicalPlan,
 ) -> datafusion::error::Result<LogicalPlan> {
     state.analyzer().execute_and_check(plan.clone(), state.config_options(), |_, _| {})
+}
+
+/// The rows of a block, one level up: a block with windows stands below another.
+fn rows_of(inner: &Block) -> Block {
+    let names = output_names(&inner.output).into_iter();
+    let columns = names.map(|name| Expr::Column { relation: 0, name }).collect();
+    let output = Output::Rows { columns, order: vec![], limit: None };
+    let from = vec![Relation::derived(inner.clone(), Join::First)];
+    Block { from, filter: vec![], output }
 }
 
 /// How many proved texts are remembered.

@@ -642,6 +642,7 @@ fn variant(expr: &Expr) -> String {
         }
         Expr::Cast { or_null, .. } => format!("Cast {or_null}"),
         Expr::Function { .. } => "Function".to_owned(),
+        Expr::Window(_) => unreachable!("drawn by `windows`"),
     }
 }
 
