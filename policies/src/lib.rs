@@ -17,6 +17,7 @@ mod cell;
 mod contract;
 mod expression;
 mod gate;
+mod measure;
 mod preset;
 mod refusal;
 
@@ -33,5 +34,6 @@ pub use gate::{
     Executed, GateError, GatedColumns, Released, ReleasedFragment, ReleasedTable, gate,
     released_schema,
 };
+pub use measure::{decimal_result, widened};
 pub use preset::{K_FLOOR, K_MAX, Policy, PolicyError, Preset};
 pub use refusal::{Refusal, Rule};

@@ -4,9 +4,9 @@
 //! organisation's tables as one DataFusion over its data. The answers of the federation are kept in
 //! `NAME.open.csv`.
 //!
-//! Over the protected tables the first questions have the answers of the union without what fewer
-//! than ten people at an organisation are behind, kept in `NAME.csv`. Every other question is
-//! answered, or refused with words that help.
+//! Over the protected tables some questions have the answers of the union without what fewer than ten
+//! people at an organisation are behind, kept in `NAME.csv`. Every other question is answered, or
+//! refused with words that help.
 //!
 //! ```text
 //! warehouse   one DataFusion over the union; questions narrowed to one organisation
@@ -31,15 +31,26 @@ use warehouse::{narrowed, over, union};
 
 /// How many questions there are.
 const QUESTIONS: usize = 36;
-/// The first so many are answered over the protected tables, and these answers are kept.
-const KEPT: usize = 6;
+/// Questions whose answers over the protected tables are kept.
+const KEPT: [&str; 10] = [
+    "01_backlog",
+    "02_non_attendance",
+    "03_emergency_admissions",
+    "04_vaccinations",
+    "05_length_of_stay",
+    "06_share",
+    "08_readmission",
+    "24_non_attendance_ratio",
+    "32_stay_bands",
+    "34_slow_hours",
+];
 /// At least so many are answered over the protected tables. It may only grow.
 const ANSWERED_MIN: usize = 15;
 /// Organisations with every table: one in the contracts' layout, one with its own.
 const ALONE: [&str; 2] = ["northmoor", "westlea"];
 
 /// Questions whose answer can be told by SQL over the union, each group key list with the rest.
-const RESTRICTED: [(&str, &str); 5] = [
+const RESTRICTED: [(&str, &str); 8] = [
     (
         "01_backlog",
         "SELECT code, name, sum(n) AS n FROM (
@@ -80,6 +91,43 @@ const RESTRICTED: [(&str, &str); 5] = [
              count(DISTINCT person_number) AS p
            FROM referral_pathway GROUP BY 1, 2, 3)
          WHERE p >= 10 GROUP BY f, priority ORDER BY f, priority",
+    ),
+    (
+        "08_readmission",
+        "SELECT organisation, admission_type, n, p FROM (
+           SELECT a.organisation, a.admission_type, count(*) AS n,
+             count(DISTINCT a.person_number) AS p
+           FROM admitted_care AS a WHERE EXISTS (
+             SELECT 1 FROM admitted_care AS b
+             WHERE b.organisation = a.organisation AND b.person_number = a.person_number
+               AND b.admission_type = 'emergency' AND b.admission_date > a.admission_date
+               AND b.admission_date - a.admission_date <= 30)
+           GROUP BY 1, 2)
+         WHERE p >= 10 ORDER BY organisation, admission_type",
+    ),
+    (
+        "32_stay_bands",
+        "SELECT t, stay, sum(n) AS n,
+           100.0 * sum(n) / sum(sum(n)) OVER (PARTITION BY t) AS percent FROM (
+           SELECT organisation, admission_type AS t, CASE
+               WHEN length_of_stay_hours < 24 THEN '1: under a day'
+               WHEN length_of_stay_hours < 72 THEN '2: one to three days'
+               WHEN length_of_stay_hours < 168 THEN '3: three to seven days'
+               ELSE '4: a week or more' END AS stay,
+             count(*) AS n, count(DISTINCT person_number) AS p
+           FROM admitted_care GROUP BY 1, 2, 3)
+         WHERE p >= 10 GROUP BY t, stay ORDER BY t, stay",
+    ),
+    (
+        "34_slow_hours",
+        "SELECT organisation, hour, n, 100.0 * b / n AS percent, mean FROM (
+           SELECT organisation, date_part('hour', arrival_time) AS hour, count(*) AS n,
+             count(DISTINCT person_number) AS p,
+             CASE WHEN count(DISTINCT CASE WHEN four_hour_breach THEN person_number END) >= 10
+                  THEN count(*) FILTER (WHERE four_hour_breach) END AS b,
+             avg(minutes_in_department) AS mean
+           FROM emergency_attendance WHERE acuity <= 3 GROUP BY 1, 2)
+         WHERE p >= 10 AND 3 * b > n ORDER BY organisation, hour",
     ),
 ];
 
@@ -181,7 +229,8 @@ async fn protected_a_federation_answers_with_groups_of_ten() {
         let world = World::demo().await;
         let context = union(&world, &world.organisations()).await;
         let mut client = world.client().await;
-        for (name, sql) in questions().into_iter().take(KEPT) {
+        for (name, sql) in questions().into_iter().filter(|(name, _)| KEPT.contains(&name.as_str()))
+        {
             let answer = client.ask(&sql).await;
             let actual = values(&answer.batches);
             assert!(!actual.is_empty(), "{name} has no answer");

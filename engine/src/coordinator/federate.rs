@@ -14,13 +14,16 @@ use datafusion::common::{DFSchemaRef, JoinType, ToDFSchema};
 use datafusion::datasource::source_as_provider;
 use datafusion::error::{DataFusionError, Result as DfResult};
 use datafusion::execution::SessionState;
+use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::logical_expr::expr::{AggregateFunction as AggregateCall, GroupingSet};
 use datafusion::logical_expr::logical_plan::Subquery;
 use datafusion::logical_expr::{
-    Aggregate, Expr as DfExpr, Extension, Join as DfJoin, Limit, LogicalPlan, Sort, TableScan,
-    ident,
+    Aggregate, Expr as DfExpr, ExprFunctionExt, Extension, Join as DfJoin, Limit, LogicalPlan,
+    Sort, TableScan, ident, lit,
 };
-use hedgerow_policies::{Block, Expr, Join, OrderKey, Output, Relation, Scope, Source, TypeName};
+use hedgerow_policies::{
+    Block, Expr, Join, Measure, OrderKey, Output, Relation, Scope, Source, TableContract, TypeName,
+};
 
 use super::carry::{Cells, carry};
 use super::cut::{is_product, is_worth_cutting, rows_needed, scan_of, sink};
@@ -29,9 +32,12 @@ use super::federation::{Federation, coerced};
 use super::fragment::FederatedFragment;
 use super::merge::Merge;
 use super::narrow::narrowed;
-use super::place::{Misplaced, groups_are_whole, identifier_scope, organisations_equated, place};
+use super::percentile::{Asked, Bins, Percentiles};
+use super::place::{
+    Misplaced, Placement, groups_are_whole, identifier_scope, organisations_equated, place,
+};
 use super::rows::FederatedTable;
-use super::split::{Merged, MergedBounds, Parts, contracts_of};
+use super::split::{Merged, MergedBounds, Parts, contracts_of, is_count_of_values};
 use crate::block::{Lowering, NotABlock, ScanTarget, order, wire_type};
 use crate::error::EngineError;
 
@@ -314,14 +320,7 @@ impl Federate<'_> {
     /// The parameter that an uncorrelated scalar subquery becomes.
     fn parameter(&self, subquery: &Subquery) -> Result<Expr, NotABlock> {
         let not = || NotABlock::new("a subquery in an expression");
-        let mut reads_protected = false;
-        let visited = subquery.subquery.apply_with_subqueries(|node| {
-            if let LogicalPlan::TableScan(scan) = node {
-                reads_protected |= protected(scan).is_some();
-            }
-            Ok(TreeNodeRecursion::Continue)
-        });
-        if reads_protected || visited.is_err() {
+        if reads_protected_tables(&subquery.subquery) {
             return Err(not());
         }
         let coerced = coerced(self.state, &subquery.subquery).map_err(|_| not())?;
@@ -361,12 +360,14 @@ impl Federate<'_> {
     // -------------------------------------------------------------- pushing one aggregate
 
     fn push(&self, plan: &LogicalPlan) -> Result<(LogicalPlan, Cells), Misplaced> {
-        let target = |scan: &TableScan| target(scan);
-        let subquery = |subquery: &Subquery| self.parameter(subquery);
-        let lowering = Lowering::new(&target).with_subqueries(&subquery);
+        if let LogicalPlan::Aggregate(aggregate) = plan
+            && let Some(pushed) = self.push_percentiles(plan, aggregate)?
+        {
+            return Ok(pushed);
+        }
         let sets = Sets::of(plan).map_err(never)?;
         let plain = sets.as_ref().map_or(plan, |sets| &sets.plain);
-        let block = lowering.groups(plain).map_err(Misplaced::FromRows)?;
+        let block = self.lowered(plain)?;
         let tables = contracts_of(&block, &self.federation.contracts);
         let protected = tables.iter().any(|table| table.is_protected());
         if protected {
@@ -380,7 +381,9 @@ impl Federate<'_> {
         let Output::Groups { keys, measures } = &block.output else {
             return Err(Misplaced::FromRows(NotABlock::new("rows")));
         };
-        let whole = sets.is_none() && groups_are_whole(&block, &self.federation.contracts);
+        let values = protected && counts_values(measures, &tables).map_err(Misplaced::Never)?;
+        let whole =
+            sets.is_none() && !values && groups_are_whole(&block, &self.federation.contracts);
         let (keys, mut places) = unique(keys);
         if plain.schema().fields().len() == keys.len() + measures.len() {
             // DataFusion itself lists a repeated key once.
@@ -408,17 +411,84 @@ impl Federate<'_> {
                 merged.push(one.map_err(Misplaced::FromRows)?);
             }
         }
-        let node_block = Block {
-            output: Output::Groups { keys: parts.keys.clone(), measures: parts.measures },
-            ..block.clone()
-        };
-        let schema = self.federation.prove(&node_block).map_err(Misplaced::FromRows)?;
-        self.use_parameters(&node_block).map_err(Misplaced::Never)?;
-        let ask = FragmentAsk {
-            block: node_block,
+        let output = Output::Groups { keys: parts.keys.clone(), measures: parts.measures };
+        let pushed = Pushed {
+            block: Block { output, ..block.clone() },
             placement,
-            protected,
-            keys: parts.keys.len(),
+            tables,
+            merged,
+            whole,
+            own_keys,
+            sets: sets.as_ref().map(|sets| sets.over_keys(&places)),
+            places,
+        };
+        self.merged(plan, pushed)
+    }
+
+    /// Percentiles over a protected table: nodes count per bin. `None` where none is asked, and where
+    /// rows will do.
+    fn push_percentiles(
+        &self,
+        plan: &LogicalPlan,
+        aggregate: &Aggregate,
+    ) -> Result<Option<(LogicalPlan, Cells)>, Misplaced> {
+        let Some(asked) = Asked::first(aggregate).filter(|_| reads_protected_tables(plan)) else {
+            return Ok(None);
+        };
+        let count = count(lit(1_i64));
+        let count = match asked.filter {
+            Some(filter) => count.filter(filter.clone()).build().map_err(never)?,
+            None => count,
+        };
+        let keys = aggregate.group_expr.iter().cloned().chain([asked.of.clone()]).collect();
+        let counted = Aggregate::try_new(Arc::clone(&aggregate.input), keys, vec![count]);
+        let mut block = self.lowered(&LogicalPlan::Aggregate(counted.map_err(never)?))?;
+        check_flat(&block)?;
+        let percentiles = Percentiles::of(aggregate, &asked).map_err(Misplaced::Never)?;
+        let placement = place(&block, &self.federation.contracts)?;
+        let tables = contracts_of(&block, &self.federation.contracts);
+        let Output::Groups { keys, .. } = &mut block.output else { return Ok(None) };
+        let Some(of) = keys.pop() else { return Ok(None) };
+        let bins = Bins::of(&of, &tables).map_err(Misplaced::Never)?;
+        let (mut once, mut places) = unique(keys);
+        let own_keys = once.len();
+        if plan.schema().fields().len() == own_keys + aggregate.aggr_expr.len() {
+            places = (0..own_keys).collect();
+        }
+        once.push(bins.key.clone());
+        *keys = once;
+        let merged =
+            percentiles.values(own_keys, &bins).into_iter().map(Merged::estimate).collect();
+        let pushed =
+            Pushed { block, placement, tables, merged, whole: false, own_keys, sets: None, places };
+        self.merged(plan, pushed).map(Some)
+    }
+
+    fn lowered(&self, plan: &LogicalPlan) -> Result<Block, Misplaced> {
+        let target = |scan: &TableScan| target(scan);
+        let subquery = |subquery: &Subquery| self.parameter(subquery);
+        let lowering = Lowering::new(&target).with_subqueries(&subquery);
+        lowering.groups(plan).map_err(Misplaced::FromRows)
+    }
+
+    /// Proves what nodes are asked, and puts the merge plan in the place of `plan`.
+    fn merged(
+        &self,
+        plan: &LogicalPlan,
+        pushed: Pushed,
+    ) -> Result<(LogicalPlan, Cells), Misplaced> {
+        let Pushed { block, placement, tables, merged, whole, own_keys, sets, places } = pushed;
+        let schema = self.federation.prove(&block).map_err(Misplaced::FromRows)?;
+        self.use_parameters(&block).map_err(Misplaced::Never)?;
+        let asked = match &block.output {
+            Output::Groups { keys, .. } => keys.len(),
+            Output::Rows { .. } => 0,
+        };
+        let ask = FragmentAsk {
+            block,
+            placement,
+            protected: tables.iter().any(|table| table.is_protected()),
+            keys: asked,
             schema: plain_schema(&schema),
         };
         let coerced = coerced(self.state, plan).map_err(never)?;
@@ -430,7 +500,7 @@ impl Federate<'_> {
             whole,
             tables: &tables,
             keys: own_keys,
-            sets: sets.as_ref().map(|sets| sets.over_keys(&places)),
+            sets,
             places,
             types: shown.map(|f| f.data_type().clone()).collect(),
         };
@@ -451,6 +521,38 @@ impl Federate<'_> {
             node: Arc::new(FederatedFragment { index, schema }),
         }))
     }
+}
+
+/// An aggregate as it goes down: what nodes are asked, and what is made of their answers.
+struct Pushed {
+    block: Block,
+    placement: Placement,
+    tables: Vec<Arc<TableContract>>,
+    merged: Vec<Merged>,
+    whole: bool,
+    /// How many of the keys asked are the statement's.
+    own_keys: usize,
+    sets: Option<GroupingSet>,
+    /// For each key of the statement, its place among the keys asked.
+    places: Vec<usize>,
+}
+
+/// Tells whether an aggregate over protected tables counts the different values of a dimension, for
+/// which nodes are asked for the values. Then it asks for nothing else.
+fn counts_values(measures: &[Measure], tables: &[Arc<TableContract>]) -> Result<bool, EngineError> {
+    let Some(first) = measures.iter().find(|measure| is_count_of_values(measure, tables)) else {
+        return Ok(false);
+    };
+    if measures.iter().all(|measure| measure == first) {
+        return Ok(true);
+    }
+    Err(hedgerow_policies::Refusal::new(
+        hedgerow_policies::Rule::G7Family,
+        "`count(DISTINCT …)` of a dimension stands beside another aggregate over a protected table",
+        "ask for the number of values of one dimension in a statement of its own, and for the rest \
+         in another",
+    )
+    .into())
 }
 
 /// Over protected tables a block is flat: what is derived is asked on its own, and released.
@@ -480,6 +582,18 @@ pub(crate) fn parameters_of(block: &Block) -> BTreeSet<usize> {
         });
     }
     found
+}
+
+/// Tells whether a plan reads a protected table.
+fn reads_protected_tables(plan: &LogicalPlan) -> bool {
+    let mut found = false;
+    let visited = plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            found |= protected(scan).is_some();
+        }
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    found || visited.is_err()
 }
 
 /// Tells whether a plan reads tables, and open ones only.

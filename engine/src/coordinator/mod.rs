@@ -24,6 +24,7 @@ mod fragment;
 mod merge;
 mod merge_state;
 mod narrow;
+mod percentile;
 mod place;
 mod rounds;
 mod rows;
