@@ -49,7 +49,7 @@ columns = [
   { name = "person_number", type = "int64", roles = ["identifier"] },
   { name = "consultant", type = "int64", roles = ["identifier"] },
   { name = "chapter", type = "utf8", roles = ["dimension"] },
-  { name = "hours", type = "float64", roles = ["measure"], continuous = true, bins = [0, 100, 200, 300, 400, 500, 600] },
+  { name = "hours", type = "float64", roles = ["measure"], continuous = true, bins = [0, 200, 400, 700] },
   { name = "admitted", type = "date32", roles = ["dimension"] },
   { name = "discharged", type = "timestamp", roles = ["dimension"] },
   { name = "ended", type = "date32", roles = ["dimension"] },

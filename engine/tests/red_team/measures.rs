@@ -41,7 +41,7 @@ async fn sums_carry_one_number() {
         "S3: SELECT sum(arrow_cast(visits, 'Decimal128(10, 0)') * cost + cost) AS m0 FROM spell",
         "S3: SELECT sum(arrow_cast(visits, 'Decimal128(10, 0)') * cost * cost) AS m0 FROM spell",
         "S3: SELECT stddev(hours + arrow_cast(visits, 'Float64')) AS m0 FROM spell",
-        "S3: SELECT sum(o.x + s.hours) AS m0 FROM spell s CROSS JOIN obs o WHERE o.code = s.chapter",
+        "S3|S5: SELECT sum(o.x + s.hours) AS m0 FROM spell s CROSS JOIN obs o WHERE o.code = s.chapter",
         "S3|S5: SELECT sum(a.hours * arrow_cast(b.visits, 'Float64')) AS m0 FROM spell a CROSS JOIN spell b WHERE a.spell_number = b.spell_number",
     ];
     let twins = [
@@ -108,7 +108,7 @@ async fn days_between_dates_are_a_measure() {
         "S3: SELECT sum(DATE '9999-12-31' - admitted) AS m0 FROM spell",
         "S3: SELECT sum(ended - ended) AS m0 FROM spell",
         "S3: SELECT sum((ended - admitted) + (ended - admitted)) AS m0 FROM spell",
-        "S3: SELECT sum(o.d - s.admitted) AS m0 FROM spell s CROSS JOIN obs o WHERE o.code = s.chapter",
+        "S3|S5: SELECT sum(o.d - s.admitted) AS m0 FROM spell s CROSS JOIN obs o WHERE o.code = s.chapter",
         "S3: SELECT count(admitted - DATE '2025-01-01') AS m0 FROM spell",
         "S3: SELECT stddev(ended - admitted) AS m0 FROM spell",
     ];
@@ -154,7 +154,7 @@ async fn values_of_a_dimension_are_counted_alone() {
         "| 2 & | 1 : SELECT count(DISTINCT chapter) AS n FROM spell",
         "| 2 & | 1 : SELECT organisation, count(DISTINCT chapter) AS n FROM spell GROUP BY organisation",
         "| 1 : SELECT count(DISTINCT chapter) FILTER (WHERE chapter = 'A') AS n FROM spell",
-        "S3: SELECT count(DISTINCT spell_number) FROM spell",
+        "0A000: SELECT count(DISTINCT spell_number) FROM spell",
         "S4: SELECT count(DISTINCT CAST(spell_number AS VARCHAR)) FROM spell",
         "S4: SELECT count(DISTINCT concat(chapter, spell_number)) FROM spell",
         "S4: SELECT count(DISTINCT CASE WHEN person_number = 3 THEN 'x' ELSE chapter END) FROM spell",
@@ -202,7 +202,7 @@ async fn percentiles_come_from_bins() {
         "SELECT median(hours) FROM spell WHERE {P}",
         "SELECT approx_percentile_cont(hours, 0.95) FROM spell WHERE {P}",
         "SELECT chapter, median(hours) FROM spell WHERE {P} GROUP BY chapter",
-        "SELECT median(hours) FILTER (WHERE {P}) FROM spell",
+        "SELECT median(hours) FILTER (WHERE {P}) AS m FROM spell",
     ] {
         let one = world.ask(&sql.replace("{P}", ONE)).await;
         let none = world.ask(&sql.replace("{P}", NONE)).await;

@@ -147,7 +147,11 @@ impl<'a> Judge<'a> {
         for (number, needs) in self.links.iter().enumerate() {
             let counts: Vec<String> =
                 (0..needs.len()).map(|i| people(&format!("q{number}_{i}"))).collect();
-            let _ = write!(groups, ", least({}) AS r{number}", counts.join(", "));
+            let least = match counts.as_slice() {
+                [one] => one.clone(),
+                _ => format!("least({})", counts.join(", ")),
+            };
+            let _ = write!(groups, ", {least} AS r{number}");
         }
         for (i, _) in self.distinct() {
             let _ = write!(groups, ", count(DISTINCT p) FILTER (WHERE c{i}) AS d{i}");

@@ -387,13 +387,13 @@ fn measure(
         8 => {
             let (name, column) = pick(dice, scope, summed)?;
             let when = condition?;
-            let (function, argument) = match dice.random_range(0..4) {
-                0 => ("sum", format!("CASE WHEN {when} THEN 1 ELSE 0 END")),
-                1 => ("count", format!("CASE WHEN {when} THEN {name} END")),
-                2 => ("avg", format!("CASE WHEN {when} THEN {name} END")),
-                _ => ("sum", format!("CASE WHEN {when} THEN {name} ELSE 0 END")),
-            };
             let columns = vec![column.name];
+            let (function, argument, columns) = match dice.random_range(0..4) {
+                0 => ("sum", format!("CASE WHEN {when} THEN 1 ELSE 0 END"), vec![]),
+                1 => ("count", format!("CASE WHEN {when} THEN {name} END"), columns),
+                2 => ("avg", format!("CASE WHEN {when} THEN {name} END"), columns),
+                _ => ("sum", format!("CASE WHEN {when} THEN {name} ELSE 0 END"), columns),
+            };
             let arguments = vec![argument];
             Some(Measure {
                 function,
