@@ -3,7 +3,7 @@
 //! A node calls [`admit`] on blocks it lowered itself from its own resolved plan, so nothing a
 //! coordinator claims is believed. Anything not known to be allowed is refused.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::block::{AggregateFunction, Block, Join, Measure, Output};
@@ -13,6 +13,7 @@ use crate::expression::{Places, Use};
 use crate::gate::GatedColumns;
 use crate::joins::links_people;
 use crate::lineage::{Carried, check_not_repeated, conditions};
+use crate::measure::{addends_that_contribute, differs_from, links};
 use crate::preset::Policy;
 use crate::refusal::{Refusal, Rule};
 use crate::scalar::{BinaryOperator, Expr, Literal, UnaryTest};
@@ -34,8 +35,9 @@ pub enum Admission {
 /// What the gate needs to know about one measure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CellRule {
-    /// Output column (of the gated block) that counts the cell's contributors, capped at k.
-    pub contributors: usize,
+    /// Output columns (of the gated block) that count the cell's contributors, and those to each
+    /// addend of its argument, capped at k: each must be enough.
+    pub contributors: Vec<usize>,
     /// Cells with the same number are withheld together.
     pub linked: usize,
     /// What the hidden value may be when the cell is withheld.
@@ -323,15 +325,12 @@ impl Question<'_> {
         let person = self.person_expr()?;
         let mut columns =
             Appended { person, k, first: keys.len() + measures.len(), conditions: vec![None] };
-        let mut linked: BTreeMap<(Vec<&Expr>, Option<&Expr>), usize> = BTreeMap::new();
         let mut cells: Vec<CellRule> = Vec::with_capacity(measures.len());
-        for measure in measures {
-            let key = (measure.arguments.iter().map(peel).collect(), measure.condition.as_ref());
-            let next = linked.len();
-            let link = *linked.entry(key).or_insert(next);
+        for (measure, linked) in measures.iter().zip(links(measures)) {
+            let conditions = contributing(measure, self.contracts).into_iter();
             cells.push(CellRule {
-                contributors: columns.column_for(contributing(measure, self.contracts)),
-                linked: link,
+                contributors: conditions.map(|condition| columns.column_for(condition)).collect(),
+                linked,
                 bounds: cell_bounds(measure, self.contracts),
             });
         }
@@ -424,8 +423,8 @@ impl Appended {
 }
 
 /// G2: who contributes to a cell. Rows under the condition whose arguments are not NULL and, where
-/// they are summed, not zero.
-fn contributing(measure: &Measure, contracts: &[Arc<TableContract>]) -> Option<Expr> {
+/// they are summed, not zero; and the same of each addend of a sum of several columns.
+fn contributing(measure: &Measure, contracts: &[Arc<TableContract>]) -> Vec<Option<Expr>> {
     let mut conjuncts: Vec<Expr> = measure.condition.iter().cloned().collect();
     for argument in measure.arguments.iter().map(peel) {
         conjuncts.push(Expr::Is {
@@ -433,20 +432,33 @@ fn contributing(measure: &Measure, contracts: &[Arc<TableContract>]) -> Option<E
             test: UnaryTest::Null,
             negated: true,
         });
-        if measure.function != AggregateFunction::Count && measure.arguments.len() == 1 {
-            let differs = |zero: Literal| Expr::Binary {
-                left: Box::new(argument.clone()),
-                operator: BinaryOperator::NotEqual,
-                right: Box::new(Expr::Literal(zero)),
-            };
-            conjuncts.push(differs(Literal::int64(0)));
-            // Floats have a second zero, which no comparison takes for the first.
-            if reads_float(argument, contracts) {
-                conjuncts.push(differs(Literal::negative_zero()));
-            }
-        }
     }
-    // A condition alone may be an AND: keep it flat, as the normal form wants it.
+    let summed = match measure.arguments.as_slice() {
+        [argument] if measure.function != AggregateFunction::Count => Some(peel(argument)),
+        _ => None,
+    };
+    let Some(argument) = summed else { return vec![flat(conjuncts)] };
+    let parts = addends_that_contribute(argument, contracts);
+    std::iter::once(argument)
+        .chain(parts)
+        .map(|part| {
+            let own = conjuncts.iter().cloned();
+            flat(own.chain(differs_from_zero(part, contracts)).collect())
+        })
+        .collect()
+}
+
+fn differs_from_zero(argument: &Expr, contracts: &[Arc<TableContract>]) -> Vec<Expr> {
+    let mut conjuncts = vec![differs_from(argument, Literal::int64(0))];
+    // Floats have a second zero, which no comparison takes for the first.
+    if reads_float(argument, contracts) {
+        conjuncts.push(differs_from(argument, Literal::negative_zero()));
+    }
+    conjuncts
+}
+
+/// A condition alone may be an AND: keep it flat, as the normal form wants it.
+fn flat(conjuncts: Vec<Expr>) -> Option<Expr> {
     let flat: Vec<Expr> = conjuncts
         .into_iter()
         .flat_map(|c| match c {

@@ -1,12 +1,16 @@
 //! What an expression may contain, by the place it stands in (rules S2, S3, S4, S9).
 //!
 //! Everything here is total: it cannot fail on any row, so no error can tell a row apart. Arithmetic
-//! and failing casts over protected columns wait for total evaluation and are refused.
+//! over protected columns is refused, but for the days between two dates and what `measure` allows
+//! inside a sum; so are casts that may fail.
 
 use std::sync::Arc;
 
+use arrow::datatypes::DataType;
+
 use crate::contract::{Role, TableContract};
 use crate::derived::DERIVED;
+use crate::measure::{check_arithmetic, is_arithmetic};
 use crate::refusal::{Refusal, Rule};
 use crate::scalar::{BinaryOperator, Expr, Literal};
 
@@ -32,6 +36,8 @@ const TOTAL_FUNCTIONS: &[&str] = &[
     "coalesce",
     "concat",
     "date_part",
+    "greatest",
+    "least",
     "left",
     "lower",
     "ltrim",
@@ -53,6 +59,9 @@ const CAP_MAX: f64 = 20.0;
 /// Parts of a date that `date_part` gives for every value. `date_trunc` fails on far dates.
 const DATE_PARTS: &[&str] = &["year", "quarter", "month", "week", "day", "dow", "doy"];
 
+/// Parts of a time of day, which every timestamp has and no date.
+const TIME_PARTS: &[&str] = &["hour", "minute"];
+
 /// The contracts of a block's relations, by position.
 #[derive(Clone, Copy)]
 pub(crate) struct Places<'a> {
@@ -70,7 +79,40 @@ enum ColumnKind {
     Identifier,
 }
 
-impl Places<'_> {
+impl<'a> Places<'a> {
+    /// Tells whether a relation holds rows about people; one that is not known does.
+    pub(crate) fn is_protected(self, relation: usize) -> bool {
+        self.contracts.get(relation).is_none_or(|contract| contract.is_protected())
+    }
+
+    /// Tells whether the contract lists the product of two columns.
+    pub(crate) fn lists_product(self, relation: usize, x: &str, y: &str) -> bool {
+        self.contracts.get(relation).is_some_and(|contract| contract.lists_product(x, y))
+    }
+
+    /// The sides of `date - date`: whole days, which every two dates have between them.
+    pub(crate) fn date_difference<'e>(self, expr: &'e Expr) -> Option<(&'e Expr, &'e Expr)> {
+        let Expr::Binary { left, operator: BinaryOperator::Minus, right } = expr else {
+            return None;
+        };
+        let date = |side: &Expr| self.type_of(side) == Some(&DataType::Date32);
+        (date(left) && date(right)).then_some((left.as_ref(), right.as_ref()))
+    }
+
+    /// The type of a column or constant.
+    fn type_of<'t>(self, expr: &'t Expr) -> Option<&'t DataType>
+    where
+        'a: 't,
+    {
+        match expr {
+            Expr::Column { relation, name } => {
+                Some(&self.contracts.get(*relation)?.column(name)?.data_type)
+            }
+            Expr::Literal(literal) => Some(&literal.data_type.0),
+            _ => None,
+        }
+    }
+
     fn kind(&self, relation: usize, name: &str) -> (ColumnKind, bool) {
         let Some(contract) = self.contracts.get(relation) else {
             return (ColumnKind::Identifier, false);
@@ -141,7 +183,16 @@ impl Places<'_> {
             Expr::Between { .. } => self.check_band(expr),
             capped if self.is_capped(capped) => Ok(()),
             other => {
-                check_node(other)?;
+                if let Some((Expr::Column { .. }, Expr::Column { .. })) =
+                    self.date_difference(other)
+                {
+                    return Err(Refusal::new(
+                        Rule::S2Key,
+                        "the days between two dates are a measure and cannot be a group key",
+                        "band them: CASE WHEN a - b < 7 THEN 'under a week' ELSE 'longer' END",
+                    ));
+                }
+                self.check_total(other)?;
                 other.children().into_iter().try_for_each(|child| self.check_key(child))
             }
         }
@@ -185,7 +236,7 @@ impl Places<'_> {
                 children.into_iter().try_for_each(|child| self.check_band(child))
             }
             other => {
-                check_node(other)?;
+                self.check_total(other)?;
                 children.into_iter().try_for_each(|child| self.check_key(child))
             }
         }
@@ -207,8 +258,24 @@ impl Places<'_> {
                 "filter on dimensions and measures; nobody can be looked up",
             ));
         }
-        check_node(expr)?;
+        self.check_total(expr)?;
         expr.children().into_iter().try_for_each(|child| self.check_condition(child))
+    }
+
+    /// S9: an expression that cannot fail, as far as it is not its operands that do.
+    fn check_total(&self, expr: &Expr) -> Result<(), Refusal> {
+        let part_of_time = match expr {
+            Expr::Function { name, arguments } if name == "date_part" => {
+                matches!(arguments.as_slice(), [Expr::Literal(part), moment]
+                    if is_among(part, TIME_PARTS)
+                        && matches!(self.type_of(moment), Some(DataType::Timestamp(..))))
+            }
+            _ => false,
+        };
+        if part_of_time || self.date_difference(expr).is_some() {
+            return Ok(());
+        }
+        check_node(expr)
     }
 
     fn identifier_beside_literal(&self, expr: &Expr) -> Option<String> {
@@ -235,6 +302,7 @@ impl Places<'_> {
             },
             Expr::Literal(literal) if literal.text.is_some() => Ok(()),
             Expr::Case { .. } => self.check_conditional(expr, Use::Counted),
+            _ if is_arithmetic(expr) => check_arithmetic(*self, expr),
             _ => Err(bare_measure()),
         }
     }
@@ -258,6 +326,7 @@ impl Places<'_> {
             Expr::Case { .. } if place == Use::Measured => {
                 self.check_conditional(expr, Use::Measured)
             }
+            _ if place == Use::Measured && is_arithmetic(expr) => check_arithmetic(*self, expr),
             _ => Err(bare_measure()),
         }
     }
@@ -310,7 +379,7 @@ fn check_node(expr: &Expr) -> Result<(), Refusal> {
         Expr::Binary { .. } => Err(fallible("arithmetic")),
         Expr::Cast { or_null: true, .. } => Ok(()),
         Expr::Cast { to, .. } => match to.0 {
-            arrow::datatypes::DataType::Utf8 => Ok(()),
+            DataType::Utf8 => Ok(()),
             _ => Err(fallible("CAST")),
         },
         Expr::Function { name, arguments } => check_function(name, arguments),
@@ -335,8 +404,9 @@ fn check_function(name: &str, arguments: &[Expr]) -> Result<(), Refusal> {
         .skip(constants_from)
         .all(|argument| matches!(argument, Expr::Literal(l) if positive(l)));
     let unit = match name {
-        "date_part" => matches!(arguments.first(), Some(Expr::Literal(l))
-            if l.text.as_ref().is_some_and(|t| DATE_PARTS.contains(&t.to_lowercase().as_str()))),
+        "date_part" => {
+            matches!(arguments.first(), Some(Expr::Literal(part)) if is_among(part, DATE_PARTS))
+        }
         _ => true,
     };
     if TOTAL_FUNCTIONS.contains(&name) && safe_arguments && unit {
@@ -347,6 +417,10 @@ fn check_function(name: &str, arguments: &[Expr]) -> Result<(), Refusal> {
         format!("function `{name}` with these arguments is not allowed over a protected table"),
         format!("allowed are: {}", TOTAL_FUNCTIONS.join(", ")),
     ))
+}
+
+fn is_among(part: &Literal, parts: &[&str]) -> bool {
+    part.text.as_ref().is_some_and(|text| parts.contains(&text.to_lowercase().as_str()))
 }
 
 fn fallible(what: &str) -> Refusal {
@@ -386,7 +460,7 @@ fn not_continuous(name: &str) -> Refusal {
 fn bare_measure() -> Refusal {
     Refusal::new(
         Rule::S3Measure,
-        "an aggregate over a protected table takes one bare measure column",
-        "write sum(x), avg(x), count(x) FILTER (WHERE …), and calculate with the results",
+        "an aggregate over a protected table takes a measure column, or a sum of them",
+        "write sum(x), sum(x + y), count(x) FILTER (WHERE …), and calculate with the results",
     )
 }

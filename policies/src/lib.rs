@@ -21,6 +21,7 @@ mod expression;
 mod gate;
 mod joins;
 mod lineage;
+mod measure;
 mod preset;
 mod refusal;
 mod scalar;
@@ -37,6 +38,7 @@ pub use gate::{
     Executed, GateError, GatedColumns, Released, ReleasedFragment, ReleasedTable, gate,
     released_schema,
 };
+pub use measure::{decimal_result, widened};
 pub use preset::{K_FLOOR, K_MAX, Policy, PolicyError, Preset};
 pub use refusal::{Refusal, Rule};
 pub use scalar::{BinaryOperator, ColumnPlace, Expr, Literal, TypeName, UnaryTest};

@@ -71,6 +71,7 @@ name = "spell"
 version = 1
 person = { column = "person_number", scope = "organisation" }
 keys = [["spell_number"]]
+products = [["visits", "cost"]]
 [[columns]]
 name = "spell_number"
 type = "int64"
@@ -97,6 +98,7 @@ name = "hours"
 type = "float64"
 roles = ["measure"]
 continuous = true
+bins = [0, 5, 15, 25]
 [[columns]]
 name = "cost"
 type = "decimal128(10,2)"
@@ -105,6 +107,7 @@ roles = ["measure"]
 name = "visits"
 type = "int32"
 roles = ["measure"]
+bins = [2, 3]
 "#;
 
 const CHAPTER: &str = r#"
@@ -516,7 +519,7 @@ macro_rules! topics {
 
 topics! {
     aggregates filters grouping joins windows_and_ctes open_rows organisation refusals errors
-    metadata explain withheld people
+    metadata explain withheld people measures
 }
 
 /// The bounds beside partial and withheld cells: what may be hidden, and no more.
@@ -545,6 +548,18 @@ async fn bounds_stand_beside_partial_values() {
         let bound = |what| values_of(companion(batch, "people", what).unwrap());
         assert_eq!(bound("lower"), [Value::Exact("44".to_owned())]);
         assert_eq!(bound("upper"), [Value::Exact("113".to_owned())]);
+        // Three chapters were released; there may be any number of others.
+        let answer = client.ask("SELECT count(DISTINCT chapter) AS chapters FROM spell").await;
+        let batch = &answer.batches[0];
+        let bound = |what| values_of(companion(batch, "chapters", what).unwrap());
+        assert_eq!(bound("lower"), [Value::Exact("3".to_owned())]);
+        assert_eq!(bound("upper"), [Value::Null]);
+        // An estimate has no bounds.
+        let answer = client.ask("SELECT median(hours) AS hours FROM spell").await;
+        let batch = &answer.batches[0];
+        for what in ["lower", "upper"] {
+            assert_eq!(values_of(companion(batch, "hours", what).unwrap()), [Value::Null]);
+        }
         world.shutdown().await;
     })
     .await;

@@ -105,6 +105,9 @@ impl<'a> Names<'a> {
     }
 
     fn binary(&self, left: &DfExpr, op: Operator, right: &DfExpr) -> Lowered {
+        if let Some(days) = self.days_apart(left, op, right) {
+            return days;
+        }
         let (left, right) = match operator(op).is_ok_and(BinaryOperator::is_comparison) {
             true => (self.beside(right, left)?, self.beside(left, right)?),
             false => (self.lower(left)?, self.lower(right)?),
@@ -124,6 +127,56 @@ impl<'a> Names<'a> {
                 right: Box::new(right),
             },
         })
+    }
+
+    /// `date + INTERVAL 'n' DAY < other` as `date - other < -n`: the days between two dates can be
+    /// told of every two dates, while a date moved by days may leave the calendar.
+    fn days_apart(&self, left: &DfExpr, op: Operator, right: &DfExpr) -> Option<Lowered> {
+        let compare = operator(op).ok().filter(|op| {
+            use BinaryOperator as B;
+            op.is_comparison() && !matches!(op, B::IsDistinctFrom | B::IsNotDistinctFrom)
+        })?;
+        let (moved, left) = self.date_moved(left);
+        let (other, right) = self.date_moved(right);
+        if moved.is_none() && other.is_none() || !self.is_date(left) || !self.is_date(right) {
+            return None;
+        }
+        let days = other.unwrap_or(0).checked_sub(moved.unwrap_or(0))?;
+        let between = |left, right| Expr::Binary {
+            left: Box::new(Expr::Binary { left, operator: BinaryOperator::Minus, right }),
+            operator: compare,
+            right: Box::new(Expr::Literal(Literal::int64(days))),
+        };
+        Some(self.boxed(left).and_then(|left| Ok(between(left, self.boxed(right)?))))
+    }
+
+    fn is_date(&self, expr: &DfExpr) -> bool {
+        expr.get_type(self.schema).is_ok_and(|data_type| data_type == DataType::Date32)
+    }
+
+    /// A date that is moved by whole days: by how many, and the date.
+    fn date_moved<'e>(&self, expr: &'e DfExpr) -> (Option<i64>, &'e DfExpr) {
+        let DfExpr::BinaryExpr(moved) = expr else { return (None, expr) };
+        let days = |by: &DfExpr| match by {
+            DfExpr::Literal(ScalarValue::IntervalMonthDayNano(Some(by)), _)
+                if by.months == 0 && by.nanoseconds == 0 =>
+            {
+                Some(i64::from(by.days))
+            }
+            _ => None,
+        };
+        let (date, days) = match moved.op {
+            Operator::Plus => match days(&moved.right) {
+                Some(by) => (&moved.left, Some(by)),
+                None => (&moved.right, days(&moved.left)),
+            },
+            Operator::Minus => (&moved.left, days(&moved.right).map(|by| -by)),
+            _ => return (None, expr),
+        };
+        match days {
+            Some(by) if self.is_date(date) => (Some(by), date),
+            _ => (None, expr),
+        }
     }
 
     /// Lowers `expr`, which is compared with `column`. A point in time takes the column's own type
@@ -153,6 +206,13 @@ impl<'a> Names<'a> {
     }
 
     fn between(&self, between: &Between) -> Lowered {
+        let moved = |expr: &DfExpr| self.date_moved(expr).0.is_some();
+        if moved(&between.expr) || moved(&between.low) || moved(&between.high) {
+            let value = between.expr.as_ref().clone();
+            let within = value.clone().gt_eq(between.low.as_ref().clone());
+            let within = within.and(value.lt_eq(between.high.as_ref().clone()));
+            return self.lower(&if between.negated { !within } else { within });
+        }
         Ok(Expr::Between {
             operand: self.boxed(&between.expr)?,
             negated: between.negated,

@@ -14,13 +14,16 @@ use datafusion::common::{DFSchemaRef, JoinType, ToDFSchema};
 use datafusion::datasource::source_as_provider;
 use datafusion::error::{DataFusionError, Result as DfResult};
 use datafusion::execution::SessionState;
+use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::logical_expr::expr::{AggregateFunction as AggregateCall, GroupingSet};
 use datafusion::logical_expr::logical_plan::Subquery;
 use datafusion::logical_expr::{
-    Aggregate, Expr as DfExpr, Extension, Join as DfJoin, Limit, LogicalPlan, Sort, TableScan,
-    ident,
+    Aggregate, Expr as DfExpr, ExprFunctionExt, Extension, Join as DfJoin, Limit, LogicalPlan,
+    Sort, TableScan, ident, lit,
 };
-use hedgerow_policies::{Block, Expr, OrderKey, Output, Relation, Scope, TypeName};
+use hedgerow_policies::{
+    Block, Expr, Join, Measure, OrderKey, Output, Relation, Scope, Source, TableContract, TypeName,
+};
 
 use super::carry::{Cells, carry};
 use super::cut::{is_product, is_worth_cutting, rows_needed, scan_of, sink};
@@ -30,9 +33,12 @@ use super::fragment::FederatedFragment;
 use super::merge::Merge;
 use super::narrow::narrowed;
 use super::people::at_person_level;
-use super::place::{Misplaced, groups_are_whole, identifier_scope, organisations_equated, place};
+use super::percentile::{Asked, Bins, Percentiles};
+use super::place::{
+    Misplaced, Placement, groups_are_whole, identifier_scope, organisations_equated, place,
+};
 use super::rows::FederatedTable;
-use super::split::{Merged, MergedBounds, Parts, contracts_of};
+use super::split::{Merged, MergedBounds, Parts, contracts_of, is_count_of_values};
 use crate::block::{Lowering, NotABlock, ScanTarget, order, wire_type};
 use crate::error::EngineError;
 
@@ -355,14 +361,15 @@ impl Federate<'_> {
     // -------------------------------------------------------------- pushing one aggregate
 
     fn push(&self, plan: &LogicalPlan) -> Result<(LogicalPlan, Cells), Misplaced> {
-        let target = |scan: &TableScan| target(scan);
-        let subquery = |subquery: &Subquery| self.parameter(subquery);
-        let lowering = Lowering::new(&target).with_subqueries(&subquery);
+        if let LogicalPlan::Aggregate(aggregate) = plan
+            && let Some(pushed) = self.push_percentiles(plan, aggregate)?
+        {
+            return Ok(pushed);
+        }
         let sets = Sets::of(plan).map_err(never)?;
         let plain = sets.as_ref().map_or(plan, |sets| &sets.plain);
         let protected = reads_protected(plain);
-        let lowering = if protected { lowering.with_wide_sums() } else { lowering };
-        let block = lowering.groups(plain).map_err(Misplaced::FromRows)?;
+        let block = self.lowered(plain)?;
         let (block, tables) = if protected {
             check_asked_at_once(&block, sets.is_some())?;
             at_person_level(block, self.federation)?
@@ -374,7 +381,9 @@ impl Federate<'_> {
         let Output::Groups { keys, measures } = &block.output else {
             return Err(Misplaced::FromRows(NotABlock::new("rows")));
         };
-        let whole = sets.is_none() && groups_are_whole(&block, &self.federation.contracts);
+        let values = protected && counts_values(measures, &tables).map_err(Misplaced::Never)?;
+        let whole =
+            sets.is_none() && !values && groups_are_whole(&block, &self.federation.contracts);
         let (keys, mut places) = unique(keys);
         if plain.schema().fields().len() == keys.len() + measures.len() {
             // DataFusion itself lists a repeated key once.
@@ -402,17 +411,85 @@ impl Federate<'_> {
                 merged.push(one.map_err(Misplaced::FromRows)?);
             }
         }
-        let node_block = Block {
-            output: Output::Groups { keys: parts.keys.clone(), measures: parts.measures },
-            ..block.clone()
-        };
-        let schema = self.federation.prove(&node_block).map_err(Misplaced::FromRows)?;
-        self.use_parameters(&node_block).map_err(Misplaced::Never)?;
-        let ask = FragmentAsk {
-            block: node_block,
+        let output = Output::Groups { keys: parts.keys.clone(), measures: parts.measures };
+        let pushed = Pushed {
+            block: Block { output, ..block.clone() },
             placement,
-            protected,
-            keys: parts.keys.len(),
+            tables,
+            merged,
+            whole,
+            own_keys,
+            sets: sets.as_ref().map(|sets| sets.over_keys(&places)),
+            places,
+        };
+        self.merged(plan, pushed)
+    }
+
+    /// Percentiles over a protected table: nodes count per bin. `None` where none is asked, and where
+    /// rows will do.
+    fn push_percentiles(
+        &self,
+        plan: &LogicalPlan,
+        aggregate: &Aggregate,
+    ) -> Result<Option<(LogicalPlan, Cells)>, Misplaced> {
+        let Some(asked) = Asked::first(aggregate).filter(|_| reads_protected(plan)) else {
+            return Ok(None);
+        };
+        let count = count(lit(1_i64));
+        let count = match asked.filter {
+            Some(filter) => count.filter(filter.clone()).build().map_err(never)?,
+            None => count,
+        };
+        let keys = aggregate.group_expr.iter().cloned().chain([asked.of.clone()]).collect();
+        let counted = Aggregate::try_new(Arc::clone(&aggregate.input), keys, vec![count]);
+        let block = self.lowered(&LogicalPlan::Aggregate(counted.map_err(never)?))?;
+        check_asked_at_once(&block, false)?;
+        let (mut block, tables) = at_person_level(block, self.federation)?;
+        let percentiles = Percentiles::of(aggregate, &asked).map_err(Misplaced::Never)?;
+        let placement = place(&block, &self.federation.contracts)?;
+        let Output::Groups { keys, .. } = &mut block.output else { return Ok(None) };
+        let Some(of) = keys.pop() else { return Ok(None) };
+        let bins = Bins::of(&of, &tables).map_err(Misplaced::Never)?;
+        let (mut once, mut places) = unique(keys);
+        let own_keys = once.len();
+        if plan.schema().fields().len() == own_keys + aggregate.aggr_expr.len() {
+            places = (0..own_keys).collect();
+        }
+        once.push(bins.key.clone());
+        *keys = once;
+        let merged =
+            percentiles.values(own_keys, &bins).into_iter().map(Merged::estimate).collect();
+        let pushed =
+            Pushed { block, placement, tables, merged, whole: false, own_keys, sets: None, places };
+        self.merged(plan, pushed).map(Some)
+    }
+
+    fn lowered(&self, plan: &LogicalPlan) -> Result<Block, Misplaced> {
+        let target = |scan: &TableScan| target(scan);
+        let subquery = |subquery: &Subquery| self.parameter(subquery);
+        let lowering = Lowering::new(&target).with_subqueries(&subquery);
+        let lowering = if reads_protected(plan) { lowering.with_wide_sums() } else { lowering };
+        lowering.groups(plan).map_err(Misplaced::FromRows)
+    }
+
+    /// Proves what nodes are asked, and puts the merge plan in the place of `plan`.
+    fn merged(
+        &self,
+        plan: &LogicalPlan,
+        pushed: Pushed,
+    ) -> Result<(LogicalPlan, Cells), Misplaced> {
+        let Pushed { block, placement, tables, merged, whole, own_keys, sets, places } = pushed;
+        let schema = self.federation.prove(&block).map_err(Misplaced::FromRows)?;
+        self.use_parameters(&block).map_err(Misplaced::Never)?;
+        let asked = match &block.output {
+            Output::Groups { keys, .. } => keys.len(),
+            Output::Rows { .. } => 0,
+        };
+        let ask = FragmentAsk {
+            block,
+            placement,
+            protected: tables.iter().any(|table| table.is_protected()),
+            keys: asked,
             schema: plain_schema(&schema),
         };
         let coerced = coerced(self.state, plan).map_err(never)?;
@@ -424,7 +501,7 @@ impl Federate<'_> {
             whole,
             tables: &tables,
             keys: own_keys,
-            sets: sets.as_ref().map(|sets| sets.over_keys(&places)),
+            sets,
             places,
             types: shown.map(|f| f.data_type().clone()).collect(),
         };
@@ -445,6 +522,38 @@ impl Federate<'_> {
             node: Arc::new(FederatedFragment { index, schema }),
         }))
     }
+}
+
+/// An aggregate as it goes down: what nodes are asked, and what is made of their answers.
+struct Pushed {
+    block: Block,
+    placement: Placement,
+    tables: Vec<Arc<TableContract>>,
+    merged: Vec<Merged>,
+    whole: bool,
+    /// How many of the keys asked are the statement's.
+    own_keys: usize,
+    sets: Option<GroupingSet>,
+    /// For each key of the statement, its place among the keys asked.
+    places: Vec<usize>,
+}
+
+/// Tells whether an aggregate over protected tables counts the different values of a dimension, for
+/// which nodes are asked for the values. Then it asks for nothing else.
+fn counts_values(measures: &[Measure], tables: &[Arc<TableContract>]) -> Result<bool, EngineError> {
+    let Some(first) = measures.iter().find(|measure| is_count_of_values(measure, tables)) else {
+        return Ok(false);
+    };
+    if measures.iter().all(|measure| measure == first) {
+        return Ok(true);
+    }
+    Err(hedgerow_policies::Refusal::new(
+        hedgerow_policies::Rule::G7Family,
+        "`count(DISTINCT …)` of a dimension stands beside another aggregate over a protected table",
+        "ask for the number of values of one dimension in a statement of its own, and for the rest \
+         in another",
+    )
+    .into())
 }
 
 /// Over protected tables a block is asked at once, with nothing that another question told.

@@ -25,6 +25,7 @@ mod merge;
 mod merge_state;
 mod narrow;
 mod people;
+mod percentile;
 mod place;
 mod rounds;
 mod rows;

@@ -19,7 +19,7 @@ use hedgerow_policies::{
 
 use super::executor::{EmbeddedExecutor, FragmentExecutor};
 use super::ledger::Ledger;
-use super::totality::check_casts;
+use super::totality::check_total;
 use super::wire_types::in_wire_types;
 use crate::block::{Lowering, ScanTarget, emit};
 use crate::channel::{BUNDLE_VERSION, BundleRequest, FragmentHeader, ReplyHeader, random_start};
@@ -253,7 +253,7 @@ impl Node {
             });
         }
         if matches!(admission, Admission::Protected { .. }) {
-            check_casts(&plan, &self.state)?;
+            check_total(&plan, &self.state)?;
         }
         let plan = self.state.optimize(&plan).map_err(EngineError::from_execution)?;
         Ok(Judged { block, admission, plan })

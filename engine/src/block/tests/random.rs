@@ -527,7 +527,11 @@ impl Generator {
     }
 
     fn moved(&mut self, kind: Kind, depth: usize) -> Expr {
-        let (months, days, hours) = self.pick(&[(0, 1, 0), (-1, 0, 0), (13, -2, 0), (0, 0, 0)]);
+        // A date moved by days alone is compared as a difference of dates.
+        let (months, days, hours) = match kind {
+            Day => self.pick(&[(1, 1, 0), (-1, 0, 0), (13, -2, 0)]),
+            _ => self.pick(&[(0, 1, 0), (-1, 0, 0), (13, -2, 0), (0, 0, 0)]),
+        };
         let by = IntervalMonthDayNano::new(months, days, hours * 3_600_000_000_000);
         Expr::Binary {
             left: boxed(self.expr(kind, depth)),
