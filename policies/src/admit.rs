@@ -16,7 +16,7 @@ use crate::lineage::{Carried, check_not_repeated, conditions};
 use crate::measure::{addends_that_contribute, differs_from, links};
 use crate::preset::Policy;
 use crate::refusal::{Refusal, Rule};
-use crate::scalar::{BinaryOperator, Expr, Literal, UnaryTest};
+use crate::scalar::{Expr, Literal, UnaryTest};
 
 /// What a node does with an admitted block.
 #[derive(Debug, Clone)]

@@ -400,6 +400,7 @@ fn derived(
             None => Protection::Open,
         },
         reference: false,
+        products: vec![],
         keys,
         columns,
     }

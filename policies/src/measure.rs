@@ -12,10 +12,11 @@ use std::sync::Arc;
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType};
 
 use crate::admit::peel;
-use crate::block::{BinaryOperator, ColumnPlace, Expr, Literal, Measure, TypeName};
+use crate::block::Measure;
 use crate::contract::TableContract;
 use crate::expression::{Places, Use};
 use crate::refusal::{Refusal, Rule};
+use crate::scalar::{BinaryOperator, ColumnPlace, Expr, Literal, TypeName};
 
 /// One addend of a measured argument: a column, a product, or the days between two dates.
 pub(crate) struct Addend<'e> {

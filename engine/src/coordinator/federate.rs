@@ -22,7 +22,7 @@ use datafusion::logical_expr::{
     Sort, TableScan, ident, lit,
 };
 use hedgerow_policies::{
-    Block, Expr, Join, Measure, OrderKey, Output, Relation, Scope, Source, TableContract, TypeName,
+    Block, Expr, Measure, OrderKey, Output, Relation, Scope, TableContract, TypeName,
 };
 
 use super::carry::{Cells, carry};
