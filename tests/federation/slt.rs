@@ -516,7 +516,7 @@ macro_rules! topics {
 
 topics! {
     aggregates filters grouping joins windows_and_ctes open_rows organisation refusals errors
-    metadata explain withheld people
+    metadata explain withheld person_level
 }
 
 /// The bounds beside partial and withheld cells: what may be hidden, and no more.
