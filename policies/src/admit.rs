@@ -188,7 +188,7 @@ impl Question<'_> {
         let mut condition: Option<Carried> = None;
         for measure in measures {
             self.check_measure(measure)?;
-            for own in conditions(self.block, measure) {
+            for own in conditions(self.block, self.contracts, measure) {
                 if condition.as_ref().is_some_and(|known| *known != own) {
                     return Err(Refusal::new(
                         Rule::S3Condition,

@@ -30,10 +30,37 @@ fn origin<'a>(block: &'a Block, name: &str) -> Option<Origin<'a>> {
 
 /// Every condition a measure carries: its FILTER, the WHEN of a CASE, whether an optional relation
 /// has a match, and those of what it is computed from, however deep.
-pub(crate) fn conditions(block: &Block, measure: &Measure) -> Vec<Carried> {
+///
+/// That a row has a match in a whole table, equated on the person, is no condition somebody chose,
+/// unless such matches are counted.
+pub(crate) fn conditions(
+    block: &Block,
+    contracts: &[Arc<TableContract>],
+    measure: &Measure,
+) -> Vec<Carried> {
     let mut found = vec![];
+    for argument in &measure.arguments {
+        if let Expr::Column { relation, name } = argument
+            && let Some(source) = block.from.get(*relation)
+            && matches!(source.join, Join::Left(_))
+            && contracts.get(*relation).and_then(|c| c.person()).is_some_and(|p| p.column == *name)
+        {
+            found.push((vec![], matched(*relation)));
+        }
+    }
     of_measure(block, measure, &[], &mut found);
     found
+}
+
+/// Stands for "there is a match in this relation".
+fn matched(relation: usize) -> Expr {
+    let operand = Box::new(Expr::Organisation { relation });
+    Expr::Is { operand, test: UnaryTest::Null, negated: true }
+}
+
+fn is_chosen(relation: &Relation) -> bool {
+    relation.block().is_some()
+        || relation.join.on().iter().any(|condition| condition.column_equality().is_none())
 }
 
 fn of_measure(block: &Block, measure: &Measure, way: &[usize], found: &mut Vec<Carried>) {
@@ -58,10 +85,8 @@ fn of_columns(block: &Block, expr: &Expr, way: &[usize], found: &mut Vec<Carried
     });
     for (relation, name) in read {
         let Some(source) = block.from.get(relation) else { continue };
-        if matches!(source.join, Join::Left(_)) {
-            let operand = Box::new(Expr::Organisation { relation });
-            let matched = Expr::Is { operand, test: UnaryTest::Null, negated: true };
-            found.push((way.to_vec(), matched));
+        if matches!(source.join, Join::Left(_)) && (!way.is_empty() || is_chosen(source)) {
+            found.push((way.to_vec(), matched(relation)));
         }
         let Some(inner) = source.block() else { continue };
         let way = [way, &[relation]].concat();

@@ -519,7 +519,7 @@ macro_rules! topics {
 
 topics! {
     aggregates filters grouping joins windows_and_ctes open_rows organisation refusals errors
-    metadata explain withheld people measures
+    metadata explain withheld person_level measures
 }
 
 /// The bounds beside partial and withheld cells: what may be hidden, and no more.

@@ -57,7 +57,7 @@ async fn numbers_of_single_people_are_no_keys_and_no_packs() {
         "S2: SELECT d.m0 AS k0, count(*) AS m0 FROM (SELECT person_number AS k0, max(CASE WHEN chapter = 'A' THEN hours END) AS m0 FROM spell GROUP BY person_number) AS d GROUP BY d.m0".to_owned(),
         "S2: SELECT d.c1 AS k0, count(*) AS m0 FROM (SELECT person_number AS c0, first_value(hours) OVER (PARTITION BY person_number ORDER BY admitted) AS c1 FROM spell) AS d GROUP BY d.c1".to_owned(),
         "S2: SELECT d.c1 AS k0, count(*) AS m0 FROM (SELECT person_number AS c0, row_number() OVER (PARTITION BY person_number ORDER BY admitted) AS c1 FROM spell) AS d GROUP BY d.c1".to_owned(),
-        "S3: SELECT sum(d.m0) AS m0 FROM (SELECT person_number AS k0, min(chapter) AS m0 FROM spell GROUP BY person_number) AS d".to_owned(),
+        "S3: SELECT sum(d.m0) AS m0 FROM (SELECT person_number AS k0, min(date_part('month', admitted)) AS m0 FROM spell GROUP BY person_number) AS d".to_owned(),
         "S3|S2: SELECT sum(d.k1) AS m0 FROM (SELECT person_number AS k0, CASE WHEN chapter = 'A' THEN 1 WHEN chapter = 'B' THEN 1000 END AS k1 FROM spell GROUP BY person_number, CASE WHEN chapter = 'A' THEN 1 WHEN chapter = 'B' THEN 1000 END) AS d".to_owned(),
         "S3: SELECT sum(d.m0) AS m0 FROM (SELECT person_number AS k0, sum(hours * hours) AS m0 FROM spell GROUP BY person_number) AS d".to_owned(),
         "S8: SELECT sum(d.m0) AS m0 FROM (SELECT person_number AS k0, var_pop(hours) AS m0 FROM spell GROUP BY person_number) AS d".to_owned(),
