@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::admit_inline::inline_multiplies;
 use crate::block::{
     AggregateFunction, Block, Expr, Join, Literal, Measure, Output, Relation, UnaryTest,
 };
@@ -128,7 +129,10 @@ fn is_visible(
         Some(Some(contract)) => {
             contract.column(name).is_some_and(|column| !column.roles.is_empty())
         }
-        _ => block.from.get(relation).is_some_and(|relation| relation.block().is_some()),
+        _ => block.from.get(relation).is_some_and(|relation| match relation.inline() {
+            Some(inline) => inline.place(name).is_some(),
+            None => relation.block().is_some(),
+        }),
     }
 }
 
@@ -141,7 +145,8 @@ fn flat_contracts(
     let one = |relation: &Relation| {
         let plain = match relation.join {
             Join::First | Join::Inner | Join::Left(_) | Join::Semi(_) | Join::Anti(_) => {
-                relation.table_name().and_then(contract)
+                let inline = || relation.inline().map(|inline| Arc::new(inline.contract()));
+                relation.table_name().and_then(contract).or_else(inline)
             }
             Join::NotIn(_) => None,
         };
@@ -186,13 +191,13 @@ pub fn admit_bundle(
     Ok(())
 }
 
-struct Question<'a> {
-    block: &'a Block,
-    contracts: &'a [Arc<TableContract>],
+pub(crate) struct Question<'a> {
+    pub(crate) block: &'a Block,
+    pub(crate) contracts: &'a [Arc<TableContract>],
 }
 
 impl Question<'_> {
-    fn places(&self) -> Places<'_> {
+    pub(crate) fn places(&self) -> Places<'_> {
         Places { contracts: self.contracts }
     }
 
@@ -200,6 +205,7 @@ impl Question<'_> {
         let Output::Groups { keys, measures } = &self.block.output else {
             return Err(rows_of_protected(self.protected_name()));
         };
+        self.check_inline()?;
         self.check_joins()?;
         self.check_conditions()?;
         for key in keys {
@@ -227,7 +233,7 @@ impl Question<'_> {
         self.protected().next().map_or("", |(_, contract)| contract.name.as_str())
     }
 
-    fn protected(&self) -> impl Iterator<Item = (usize, &TableContract)> {
+    pub(crate) fn protected(&self) -> impl Iterator<Item = (usize, &TableContract)> {
         self.contracts
             .iter()
             .enumerate()
@@ -346,7 +352,11 @@ impl Question<'_> {
                 break;
             }
         }
-        let name = waiting.first().and_then(|&r| self.block.from.get(r)).map_or("", Relation::name);
+        let relation = waiting.first().and_then(|&r| self.block.from.get(r));
+        if relation.is_some_and(|relation| relation.inline().is_some()) {
+            return Err(inline_multiplies());
+        }
+        let name = relation.map_or("", Relation::name);
         Err(Refusal::new(
             Rule::S5FanOut,
             format!(
@@ -358,8 +368,21 @@ impl Question<'_> {
 
     fn open_is_unique(&self, relation: usize, known: &BTreeSet<usize>) -> bool {
         let Some(contract) = self.contracts.get(relation) else { return false };
-        let bound: BTreeSet<&str> = self
-            .conjuncts_of(relation)
+        if let Some(inline) = self.block.from.get(relation).and_then(Relation::inline) {
+            return self.inline_is_unique(relation, inline, known);
+        }
+        let bound: BTreeSet<&str> =
+            self.equated(relation, known).into_iter().map(|(name, _)| name).collect();
+        contract.columns.iter().any(|c| c.unique && bound.contains(c.name.as_str()))
+            || contract
+                .keys
+                .iter()
+                .any(|key| !key.is_empty() && key.iter().all(|c| bound.contains(c.as_str())))
+    }
+
+    /// The columns of `relation` that are equated with what is known, and with what.
+    pub(crate) fn equated(&self, relation: usize, known: &BTreeSet<usize>) -> Vec<(&str, &Expr)> {
+        self.conjuncts_of(relation)
             .filter_map(|conjunct| {
                 let Expr::Binary { left, operator: crate::BinaryOperator::Equal, right } = conjunct
                 else {
@@ -370,18 +393,13 @@ impl Question<'_> {
                         Expr::Column { relation: r, name }
                             if *r == relation && other.relations().is_subset(known) =>
                         {
-                            Some(name.as_str())
+                            Some((name.as_str(), other.as_ref()))
                         }
                         _ => None,
                     }
                 })
             })
-            .collect();
-        contract.columns.iter().any(|c| c.unique && bound.contains(c.name.as_str()))
-            || contract
-                .keys
-                .iter()
-                .any(|key| !key.is_empty() && key.iter().all(|c| bound.contains(c.as_str())))
+            .collect()
     }
 
     // ------------------------------------------------------- conditions, measures

@@ -89,8 +89,15 @@ pub fn cell_id(
     let mut keys = keys.to_vec();
     keys.sort();
     let mut hasher = Sha256::new();
-    for (relation, version) in block.from.iter().zip(versions) {
-        hasher.update(format!("{}@{version} {:?}\n", relation.name(), relation.join));
+    let mut versions = versions.iter();
+    for relation in &block.from {
+        match relation.inline() {
+            Some(inline) => hasher.update(format!("{inline:?} {:?}\n", relation.join)),
+            None => {
+                let version = versions.next().copied().unwrap_or_default();
+                hasher.update(format!("{}@{version} {:?}\n", relation.name(), relation.join));
+            }
+        }
     }
     for conjunct in &block.filter {
         hasher.update(format!("{conjunct:?}\n"));
@@ -111,7 +118,7 @@ pub struct LedgerContext<'a> {
     pub release_id: &'a str,
     /// The statement answered.
     pub statement_id: &'a str,
-    /// Contract versions, by relation.
+    /// Contract versions, by relation; inline tables have none.
     pub versions: &'a [u32],
     /// Data epochs, by relation.
     pub epochs: &'a [String],

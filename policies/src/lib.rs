@@ -12,11 +12,13 @@
 //! ```
 
 mod admit;
+mod admit_inline;
 mod block;
 mod cell;
 mod contract;
 mod expression;
 mod gate;
+mod inline;
 mod preset;
 mod refusal;
 
@@ -33,5 +35,6 @@ pub use gate::{
     Executed, GateError, GatedColumns, Released, ReleasedFragment, ReleasedTable, gate,
     released_schema,
 };
+pub use inline::InlineTable;
 pub use preset::{K_FLOOR, K_MAX, Policy, PolicyError, Preset};
 pub use refusal::{Refusal, Rule};

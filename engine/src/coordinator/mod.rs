@@ -24,14 +24,17 @@ mod fragment;
 mod merge;
 mod merge_state;
 mod narrow;
+mod own_tables;
 mod place;
 mod rounds;
 mod rows;
 mod running;
 mod service;
 mod session;
+mod ship;
 mod split;
 mod system;
+mod views;
 
 pub(crate) use exact_sum::exact_sum_udf;
 
