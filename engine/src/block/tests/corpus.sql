@@ -675,7 +675,6 @@ SELECT t.id, v.y FROM things AS t JOIN (VALUES (1, 'one'), (-2, 'it''s'), (NULL,
 SELECT v.y, count(*) FROM (VALUES ('a', 1.5), ('b', 2.25), (NULL, -3)) AS v (x, y) JOIN things AS t ON t.s = v.x GROUP BY v.y;
 SELECT t.id, v.y FROM things AS t LEFT JOIN (VALUES (1, true), (2, NULL)) AS v (x, y) ON t.n = v.x AND v.y;
 SELECT v.x, t.id FROM (VALUES (1), (2), (99)) AS v (x) LEFT JOIN things AS t ON t.n = v.x;
-SELECT count(*) FROM things WHERE EXISTS (SELECT 1 FROM (VALUES (1), (2)) AS v (x) WHERE v.x = things.n);
 SELECT t.id FROM things AS t JOIN (VALUES (CAST(1 AS SMALLINT), DATE '2024-02-29', TIMESTAMP '2024-02-29 12:30:00')) AS v (x, d, p) ON t.i16 = v.x WHERE v.d > t.day OR v.p IS NULL;
 SELECT t.id FROM things AS t JOIN (VALUES (1.0, CAST('NaN' AS DOUBLE), CAST(NULL AS DECIMAL(9, 2)))) AS v (x, n, d) ON t.f < v.x;
 SELECT t.id FROM things AS t JOIN (SELECT x + 1 AS z FROM (VALUES (1), (2)) AS v (x) WHERE x < 2) AS w ON w.z = t.n;
@@ -683,11 +682,11 @@ SELECT a.x, b.x FROM (VALUES (1), (2)) AS a (x) CROSS JOIN (VALUES ('p'), ('q'))
 SELECT t.id FROM things AS t LEFT SEMI JOIN (VALUES (1), (3)) AS v (x) ON t.n = v.x;
 SELECT t.id FROM things AS t LEFT ANTI JOIN (VALUES (1), (3)) AS v (x) ON t.n = v.x;
 SELECT t.id FROM things AS t JOIN (SELECT DISTINCT x FROM (VALUES (1), (1), (2)) AS v (x)) AS w ON w.x = t.n;
-SELECT t.id FROM things AS t, (VALUES (1 + 1, upper('a'))) AS v (x, y) WHERE t.n = v.x;
 SELECT v."Mixed Case" FROM places, (VALUES (1)) AS v ("Mixed Case");
 
 -- NOT BLOCKS: inline tables of more than constants
 SELECT t.id FROM things AS t, (VALUES (CAST('x' AS INT))) AS v (x) WHERE t.n = v.x;
+SELECT t.id FROM things AS t, (VALUES (1 + 1, upper('a'))) AS v (x, y) WHERE t.n = v.x;
 SELECT t.id FROM things AS t, (VALUES (random())) AS v (x) WHERE t.f = v.x;
 SELECT t.id FROM things AS t, (VALUES ((SELECT max(code) FROM places))) AS v (x) WHERE t.n = v.x;
 
