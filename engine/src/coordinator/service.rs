@@ -48,6 +48,9 @@ use crate::limits::text::TextLimits;
 use crate::parse::{nearest, parse_statement, resolution_error, resolve_within, statement_kind};
 use crate::work::{Size, physical, planning, run};
 
+/// Longest time to resolve all views when a server starts, in milliseconds.
+const VIEWS_TIMEOUT_MS: u64 = 60_000;
+
 /// Plans statements across a federation and merges what its nodes release.
 #[derive(Debug)]
 pub struct Coordinator {
@@ -175,7 +178,7 @@ impl Coordinator {
         let catalog = Arc::new(FederationCatalog::new(&federation, &views, &own));
         state.catalog_list().register_catalog(CATALOG.to_owned(), catalog);
         let (opened, resolver) = (Arc::clone(&views), state.clone());
-        planning::plan(limits.planning_timeout_ms, async move {
+        planning::plan(VIEWS_TIMEOUT_MS, async move {
             opened.open(resolver).await;
             Ok(())
         })
