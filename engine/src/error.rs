@@ -247,7 +247,11 @@ impl EngineError {
             Self::Limit { limit, .. } => (
                 None,
                 Some(format!(
-                    "ask for less, or raise `limits.{limit}` in the server's configuration"
+                    "{}, or raise `limits.{limit}` in the server's configuration",
+                    match limit.starts_with("inline_") {
+                        true => "filter or aggregate the table before it is joined",
+                        false => "ask for less",
+                    }
                 )),
             ),
             Self::Planning { .. } => {

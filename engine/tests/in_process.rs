@@ -2,12 +2,13 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "test")]
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::util::pretty::pretty_format_batches;
 use futures::TryStreamExt;
-use hedgerow_catalog::{Contracts, Limits, ServerConfig};
+use hedgerow_catalog::{Contracts, Limits, ServerConfig, SourceConfig, SourceFormat, ViewConfig};
 use hedgerow_engine::{Coordinator, EngineError, InProcessChannel, Node, NodeChannel, Session};
 
 const PERSON: &str = r#"
@@ -227,4 +228,43 @@ async fn statements_are_refused() {
         let answer = world.ask(sql).await;
         assert!(answer.starts_with(expected), "{sql}\n{answer}");
     }
+}
+
+/// Views and tables of a coordinator that stop it from starting, each with what is said.
+#[tokio::test]
+async fn definitions_that_cannot_be_used_are_named() {
+    let mut contracts = Contracts::default();
+    contracts.insert_toml("person.toml", PERSON).unwrap();
+    let connect = async |views: &[(&str, &str)], tables: &[&str]| {
+        let view = |(name, sql): &(&str, &str)| {
+            let (sql, description) = ((*sql).to_owned(), String::new());
+            ((*name).to_owned(), ViewConfig { sql, description })
+        };
+        let views: BTreeMap<_, _> = views.iter().map(view).collect();
+        let files = || SourceConfig { path: "no.parquet".into(), format: SourceFormat::Parquet };
+        let tables = tables.iter().map(|name| ((*name).to_owned(), files())).collect();
+        let limits = Limits::default();
+        Coordinator::connect_with(contracts.clone(), vec![], &views, &tables, limits).await
+    };
+    let cases: [(&[(&str, &str)], &[&str], &str); 8] = [
+        (&[("person", "SELECT 1 AS x")], &[], "view `person` cannot be used: a contract"),
+        (&[("a", "DROP TABLE person")], &[], "view `a` cannot be used: "),
+        (&[("a", "SELECT 1; SELECT 2")], &[], "view `a` cannot be used: "),
+        (&[("a", "SELEC 1")], &[], "view `a` cannot be used: "),
+        (&[("a", "SELECT * FROM a")], &[], "view `a` cannot be used: it uses itself"),
+        (
+            &[("a", "SELECT * FROM b"), ("b", "SELECT * FROM federation.shared.a")],
+            &[],
+            "it uses itself, by way of a, b",
+        ),
+        (&[], &["person"], "a coordinator has open tables only, and the contract of `person`"),
+        (&[], &["persn"], "`persn`"),
+    ];
+    for (views, tables, expected) in cases {
+        let error = connect(views, tables).await.expect_err(expected).external();
+        assert!(error.message.contains(expected), "{}", error.message);
+    }
+    let fine =
+        [("a", "SELECT * FROM b"), ("b", "SELECT sex, count(*) AS n FROM person GROUP BY 1;")];
+    assert!(connect(&fine, &[]).await.is_ok());
 }

@@ -132,7 +132,10 @@ fn is_visible(
         Some(Some(contract)) => {
             contract.column(name).is_some_and(|column| !column.roles.is_empty())
         }
-        _ => block.from.get(relation).is_some_and(|relation| relation.block().is_some()),
+        _ => block.from.get(relation).is_some_and(|relation| match relation.inline() {
+            Some(inline) => inline.place(name).is_some(),
+            None => relation.block().is_some(),
+        }),
     }
 }
 
@@ -180,6 +183,7 @@ impl Question<'_> {
         let Output::Groups { keys, measures } = &self.block.output else {
             return Err(rows_of_protected(self.protected_name()));
         };
+        self.check_inline()?;
         self.check_joins()?;
         self.check_conditions()?;
         for key in keys {

@@ -10,6 +10,9 @@
 //!         Groups: keys, measures             a cell is one measure of one group
 //! ```
 
+use std::sync::Arc;
+
+use crate::inline::InlineTable;
 use crate::scalar::Expr;
 
 /// One query block: relations, conjuncts, and either rows or groups.
@@ -23,7 +26,7 @@ pub struct Block {
     pub output: Output,
 }
 
-/// One thing that rows come from: a contract table, or another block.
+/// One thing that rows come from: a contract table, another block, or rows of constants.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Relation {
     /// Where its rows come from.
@@ -44,6 +47,8 @@ pub enum Source {
     },
     /// Another block; its output columns are named `c0…`, or `k0…` and `m0…`.
     Derived(Box<Block>),
+    /// Rows of constants, `VALUES`; its columns are named `c0…`.
+    Values(Arc<InlineTable>),
 }
 
 /// How a relation joins those before it.
@@ -79,7 +84,7 @@ impl Relation {
     pub fn table_name(&self) -> Option<&str> {
         match &self.source {
             Source::Table { name, .. } => Some(name),
-            Source::Derived(_) => None,
+            Source::Derived(_) | Source::Values(_) => None,
         }
     }
 
@@ -87,21 +92,33 @@ impl Relation {
     pub fn only(&self) -> Option<&str> {
         match &self.source {
             Source::Table { only, .. } => only.as_deref(),
-            Source::Derived(_) => None,
+            Source::Derived(_) | Source::Values(_) => None,
         }
     }
 
     /// The block it is derived from, if it is.
     pub fn block(&self) -> Option<&Block> {
         match &self.source {
-            Source::Table { .. } => None,
+            Source::Table { .. } | Source::Values(_) => None,
             Source::Derived(block) => Some(block),
+        }
+    }
+
+    /// The rows of constants it is, if it is.
+    pub fn inline(&self) -> Option<&InlineTable> {
+        match &self.source {
+            Source::Table { .. } | Source::Derived(_) => None,
+            Source::Values(inline) => Some(inline),
         }
     }
 
     /// The words it is named by in a message.
     pub fn name(&self) -> &str {
-        self.table_name().unwrap_or("a derived table")
+        match &self.source {
+            Source::Table { name, .. } => name,
+            Source::Derived(_) => "a derived table",
+            Source::Values(_) => InlineTable::NAME,
+        }
     }
 }
 

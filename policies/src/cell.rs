@@ -95,7 +95,10 @@ pub fn cell_id(
     for relation in &block.from {
         match relation.block() {
             Some(inner) => hasher.update(format!("{inner:?} {:?}\n", relation.join)),
-            None => hasher.update(format!("{} {:?}\n", relation.name(), relation.join)),
+            None => match relation.inline() {
+                Some(inline) => hasher.update(format!("{inline:?} {:?}\n", relation.join)),
+                None => hasher.update(format!("{} {:?}\n", relation.name(), relation.join)),
+            },
         }
     }
     for conjunct in &block.filter {

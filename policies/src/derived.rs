@@ -48,6 +48,7 @@ pub fn with_derived(
                 (Source::Derived(Box::new(inner)), Arc::new(own))
             }
             Source::Derived(inner) => (same(), Arc::new(of_open(inner, contract)?)),
+            Source::Values(inline) => (same(), Arc::new(inline.contract())),
         };
         Ok((Relation { source, join: relation.join.clone() }, own))
     };
@@ -77,6 +78,7 @@ fn person_level(inner: &Block, contract: Lookup<'_>) -> Result<(Block, TableCont
     hand_on_person(&mut inner, &contracts)?;
     let question = Question { block: &inner, contracts: &contracts };
     question.check_joins()?;
+    question.check_inline()?;
     question.check_conditions()?;
     let derived = match &inner.output {
         Output::Groups { keys, measures } => question.groups(keys, measures)?,

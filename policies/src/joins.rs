@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::admit::Question;
+use crate::admit_inline::inline_multiplies;
 use crate::block::{Join, Relation};
 use crate::contract::{Role, TableContract};
 use crate::refusal::{Refusal, Rule};
@@ -118,7 +119,11 @@ impl Question<'_> {
                 break;
             }
         }
-        let name = waiting.first().and_then(|&r| self.block.from.get(r)).map_or("", Relation::name);
+        let relation = waiting.first().and_then(|&r| self.block.from.get(r));
+        if relation.is_some_and(|relation| relation.inline().is_some()) {
+            return Err(inline_multiplies());
+        }
+        let name = relation.map_or("", Relation::name);
         Err(Refusal::new(
             Rule::S5FanOut,
             format!(
@@ -130,8 +135,21 @@ impl Question<'_> {
 
     fn open_is_unique(&self, relation: usize, known: &BTreeSet<usize>) -> bool {
         let Some(contract) = self.contracts.get(relation) else { return false };
-        let bound: BTreeSet<&str> = self
-            .conjuncts_of(relation)
+        if let Some(inline) = self.block.from.get(relation).and_then(Relation::inline) {
+            return self.inline_is_unique(relation, inline, known);
+        }
+        let bound: BTreeSet<&str> =
+            self.equated(relation, known).into_iter().map(|(name, _)| name).collect();
+        contract.columns.iter().any(|c| c.unique && bound.contains(c.name.as_str()))
+            || contract
+                .keys
+                .iter()
+                .any(|key| !key.is_empty() && key.iter().all(|c| bound.contains(c.as_str())))
+    }
+
+    /// The columns of `relation` that are equated with what is known, and with what.
+    pub(crate) fn equated(&self, relation: usize, known: &BTreeSet<usize>) -> Vec<(&str, &Expr)> {
+        self.conjuncts_of(relation)
             .filter_map(|conjunct| {
                 let Expr::Binary { left, operator: BinaryOperator::Equal, right } = conjunct else {
                     return None;
@@ -141,18 +159,13 @@ impl Question<'_> {
                         Expr::Column { relation: r, name }
                             if *r == relation && other.relations().is_subset(known) =>
                         {
-                            Some(name.as_str())
+                            Some((name.as_str(), other.as_ref()))
                         }
                         _ => None,
                     }
                 })
             })
-            .collect();
-        contract.columns.iter().any(|c| c.unique && bound.contains(c.name.as_str()))
-            || contract
-                .keys
-                .iter()
-                .any(|key| !key.is_empty() && key.iter().all(|c| bound.contains(c.as_str())))
+            .collect()
     }
 }
 

@@ -13,12 +13,14 @@
 //! ```
 
 mod admit;
+mod admit_inline;
 mod block;
 mod cell;
 mod contract;
 mod derived;
 mod expression;
 mod gate;
+mod inline;
 mod joins;
 mod lineage;
 mod measure;
@@ -38,6 +40,7 @@ pub use gate::{
     Executed, GateError, GatedColumns, Released, ReleasedFragment, ReleasedTable, gate,
     released_schema,
 };
+pub use inline::InlineTable;
 pub use measure::{decimal_result, widened};
 pub use preset::{K_FLOOR, K_MAX, Policy, PolicyError, Preset};
 pub use refusal::{Refusal, Rule};

@@ -49,6 +49,8 @@ pub(crate) struct Spec {
     k: Option<u32>,
     limits: String,
     metrics: String,
+    coordinator: String,
+    coordinator_files: Vec<(String, String)>,
 }
 
 /// One organisation: its files, and the part of its configuration that serves them.
@@ -106,6 +108,18 @@ impl Spec {
     /// Lets a user read the figures of every server.
     pub(crate) fn metrics(mut self, user: &str) -> Self {
         self.metrics = format!("[metrics]\nuser = \"{user}\"\n");
+        self
+    }
+
+    /// More of the coordinator's configuration.
+    pub(crate) fn coordinator(mut self, lines: &str) -> Self {
+        lines.clone_into(&mut self.coordinator);
+        self
+    }
+
+    /// A file in the coordinator's folder.
+    pub(crate) fn coordinator_file(mut self, name: &str, text: &str) -> Self {
+        self.coordinator_files.push((name.to_owned(), text.to_owned()));
         self
     }
 
@@ -424,11 +438,17 @@ fn prepare(spec: &Spec, folder: &Path, names: &[String], addresses: &[SocketAddr
                     one.tables()
                 )
             }
-            None => format!("name = \"test\"\n{common}{}", federation(names, addresses)),
+            None => {
+                let federation = federation(names, addresses);
+                format!("name = \"test\"\n{common}{federation}{}", spec.coordinator)
+            }
         };
         fs::write(home.join("serve.toml"), config).unwrap();
     }
     fs::write(folder.join(COORDINATOR).join("node.password"), PASSWORD).unwrap();
+    for (name, text) in &spec.coordinator_files {
+        fs::write(folder.join(COORDINATOR).join(name), text).unwrap();
+    }
     ensure_certificates(folder, names).unwrap();
 }
 

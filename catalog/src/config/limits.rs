@@ -18,6 +18,10 @@ pub struct Limits {
     pub plan_nodes_max: usize,
     /// Most scans of a resolved plan.
     pub scans_max: usize,
+    /// Most rows of one inline table.
+    pub inline_rows_max: usize,
+    /// Largest own table that is shipped as an inline table, in bytes of its values.
+    pub inline_bytes_max: usize,
     /// Longest time to plan a statement, in milliseconds.
     pub planning_timeout_ms: u64,
     /// Longest run of a statement, in milliseconds.
@@ -44,6 +48,8 @@ impl Default for Limits {
             operators_max: keys::OPERATORS_MAX,
             plan_nodes_max: keys::PLAN_NODES_MAX,
             scans_max: keys::SCANS_MAX,
+            inline_rows_max: keys::INLINE_ROWS_MAX,
+            inline_bytes_max: keys::INLINE_BYTES_MAX,
             planning_timeout_ms: keys::PLANNING_TIMEOUT_MS,
             statement_timeout_ms: keys::STATEMENT_TIMEOUT_MS,
             message_bytes_max: keys::MESSAGE_BYTES_MAX,
@@ -65,6 +71,8 @@ impl Limits {
             ("operators_max", self.operators_max == 0),
             ("plan_nodes_max", self.plan_nodes_max == 0),
             ("scans_max", self.scans_max == 0),
+            ("inline_rows_max", self.inline_rows_max == 0),
+            ("inline_bytes_max", self.inline_bytes_max == 0),
             ("planning_timeout_ms", self.planning_timeout_ms == 0),
             ("statement_timeout_ms", self.statement_timeout_ms == 0),
             ("message_bytes_max", self.message_bytes_max == 0),

@@ -124,6 +124,18 @@ fn contradictions_are_named_with_their_line() {
             format!("{MINIMAL}[sources.a]\nsql = \"SELECT 1\"\n"),
             "unknown key `sql` in `serve.toml` line 10",
         ),
+        (
+            format!("{MINIMAL}[views.a]\ndescription = \"nothing\"\n"),
+            "`views.a` in `serve.toml` line 9: needs either `sql` or `file`",
+        ),
+        (
+            format!("{MINIMAL}[views.a]\nsql = \"SELECT 1\"\nfile = \"a.sql\"\n"),
+            "`views.a` in `serve.toml` line 9: needs either `sql` or `file`",
+        ),
+        (
+            format!("{MINIMAL}[views.\"A-b\"]\nsql = \"SELECT 1\"\n"),
+            "`views.A-b` in `serve.toml` line",
+        ),
     ];
     for (text, expected) in cases {
         let found = message(&text);

@@ -9,8 +9,8 @@ use std::fmt::Write;
 
 use datafusion::arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
 use hedgerow_policies::{
-    AggregateFunction, BinaryOperator, Block, Expr, Frame, FrameBound, FrameUnits, Join, Literal,
-    Measure, Output, Source, UnaryTest, Window, WindowFunction,
+    AggregateFunction, BinaryOperator, Block, Expr, Frame, FrameBound, FrameUnits, InlineTable,
+    Join, Literal, Measure, Output, Source, UnaryTest, Window, WindowFunction,
 };
 
 /// Emits a block. Output columns are named `c0…` for rows, `k0…` and `m0…` for groups.
@@ -88,6 +88,13 @@ fn from_and_where(sql: &mut String, block: &Block) {
         }
         source(sql, &relation.source);
         let _ = write!(sql, " AS \"r{index}\"");
+        if let Source::Values(inline) = &relation.source {
+            sql.push('(');
+            list(sql, &inline.columns, |sql, place, _| {
+                identifier(sql, &InlineTable::column_name(place));
+            });
+            sql.push(')');
+        }
         if let Join::Left(on) | Join::Semi(on) | Join::Anti(on) = &relation.join {
             sql.push_str(" ON ");
             conjuncts(sql, on);
@@ -126,7 +133,18 @@ fn source(sql: &mut String, source: &Source) {
             sql.push_str(&emit(block));
             sql.push(')');
         }
+        Source::Values(inline) => values(sql, inline),
     }
+}
+
+fn values(sql: &mut String, inline: &InlineTable) {
+    sql.push_str("(VALUES ");
+    list(sql, &inline.rows, |sql, _, row| {
+        sql.push('(');
+        list(sql, row, |sql, _, value| literal(sql, value));
+        sql.push(')');
+    });
+    sql.push(')');
 }
 
 fn conjuncts(sql: &mut String, all: &[Expr]) {

@@ -20,6 +20,7 @@ use hedgerow_policies::{
 
 use super::emit::output_names;
 use super::expression::Names;
+use super::inline;
 
 /// Why a plan is not one block. Speaks of the statement only.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -265,9 +266,8 @@ impl<'a> Lowering<'a> {
             LogicalPlan::Distinct(_) => Err(NotABlock::new("DISTINCT ON")),
             LogicalPlan::Window(window) => self.windows(window),
             LogicalPlan::Union(_) => Err(NotABlock::new("UNION below an aggregate")),
-            LogicalPlan::Values(_) | LogicalPlan::EmptyRelation(_) => {
-                Err(NotABlock::new("an inline table"))
-            }
+            LogicalPlan::Values(values) => inline::scope(values),
+            LogicalPlan::EmptyRelation(_) => Err(NotABlock::new("a query without FROM")),
             LogicalPlan::Unnest(_) => Err(NotABlock::new("unnest")),
             LogicalPlan::RecursiveQuery(_) => Err(NotABlock::new("a recursive query")),
             _ => Err(NotABlock::new("a plan of an unknown kind")),

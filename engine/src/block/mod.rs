@@ -8,6 +8,7 @@
 mod constant;
 mod emit;
 mod expression;
+mod inline;
 mod lower;
 #[cfg(test)]
 mod tests;

@@ -79,6 +79,8 @@ pub(crate) fn block_for(
         true => ask.block.clone(),
         false => federation.over_served(&ask.block, node)?,
     };
+    // An inline table alone says nothing of what other nodes serve.
+    block.tables().next()?;
     let mut block = for_organisation(&block, organisation);
     let mut possible = true;
     block.filter.retain(|conjunct| match federation.constant_truth(conjunct) {

@@ -99,11 +99,11 @@ fn federated_table(scan: &TableScan) -> Option<Arc<dyn datafusion::datasource::T
     source_as_provider(&scan.source).ok()
 }
 
-fn target(scan: &TableScan) -> Option<ScanTarget> {
+pub(crate) fn target(scan: &TableScan) -> Option<ScanTarget> {
     federated_table(scan)?.downcast_ref::<FederatedTable>()?.target()
 }
 
-fn protected(scan: &TableScan) -> Option<String> {
+pub(crate) fn protected(scan: &TableScan) -> Option<String> {
     let provider = federated_table(scan)?;
     let contract = provider.downcast_ref::<FederatedTable>()?.contract.as_ref()?;
     contract.is_protected().then(|| contract.name.clone())

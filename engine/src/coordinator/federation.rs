@@ -272,6 +272,7 @@ impl Federation {
                 Source::Derived(inner) => {
                     self.over_served(inner, node).map(|inner| Source::Derived(Box::new(inner)))
                 }
+                Source::Values(_) => Some(relation.source.clone()),
             };
             match (source, &relation.join) {
                 (Some(source), join) => {
@@ -313,6 +314,7 @@ impl Federation {
                 let schema = self.prove(inner).or_else(|_| self.prove(&rows_of(inner))).ok()?;
                 Some(wire_type(schema.field_with_name(name).ok()?.data_type()))
             }
+            Source::Values(inline) => inline.data_type(name).map(|known| known.0.clone()),
         });
         TypeName(known.unwrap_or(DataType::Null))
     }

@@ -24,6 +24,7 @@ mod fragment;
 mod merge;
 mod merge_state;
 mod narrow;
+mod own_tables;
 mod people;
 mod percentile;
 mod place;
@@ -32,8 +33,10 @@ mod rows;
 mod running;
 mod service;
 mod session;
+mod ship;
 mod split;
 mod system;
+mod views;
 
 pub(crate) use exact_sum::exact_sum_udf;
 

@@ -88,6 +88,7 @@ fn may_be_null(block: &Block, expr: &Expr, contracts: &Contracts) -> bool {
         Source::Derived(inner) => {
             output(inner, name).is_none_or(|expr| may_be_null(inner, expr, contracts))
         }
+        Source::Values(_) => true,
     }
 }
 

@@ -38,6 +38,9 @@ pub(crate) fn place(block: &Block, contracts: &Contracts) -> Result<Placement, M
     if own.len() > 1 {
         return Err(Misplaced::Never(across(&own)));
     }
+    if block.tables().next().is_none() {
+        return from_rows("inline tables alone");
+    }
     match (Places { contracts }).spread(block)? {
         Spread::Reference => Ok(Placement::AnyNode),
         Spread::One | Spread::Split => Ok(Placement::EachNode),
@@ -119,6 +122,7 @@ impl Places<'_> {
                 }
                 Ok(spread)
             }
+            Source::Values(_) => Ok(Spread::Reference),
         }
     }
 
@@ -238,6 +242,7 @@ impl Places<'_> {
                 Expr::Column { relation, name } => self.traced(inner, *relation, name, of),
                 _ => None,
             },
+            Source::Values(_) => None,
         }
     }
 

@@ -17,7 +17,9 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, Set, Statement as SqlStatement, Value};
 use futures::{StreamExt, TryStreamExt};
-use hedgerow_catalog::{Contracts, Limits, shared_schema};
+use hedgerow_catalog::{
+    Contracts, Limits, SourceConfig, ViewConfig, shared_schema, visible_schema,
+};
 
 use super::carry::{check_names, is_companion};
 use super::catalog::{CATALOG, FederationCatalog, SHARED, SYSTEM};
@@ -29,10 +31,13 @@ use super::explain::explain;
 use super::federate::federate;
 use super::federation::Federation;
 use super::fragment::FederatedPlanner;
+use super::own_tables::OwnTables;
 use super::rounds::{Round, rounds};
 use super::running::{CoverageLog, Running};
 use super::session::Session;
+use super::ship::shipped;
 use super::system;
+use super::views::Views;
 use crate::block::{NotABlock, fold_constants, literal};
 use crate::channel::{NodeChannel, random_start};
 use crate::dialect::{session_config, state_builder};
@@ -43,10 +48,15 @@ use crate::limits::text::TextLimits;
 use crate::parse::{nearest, parse_statement, resolution_error, resolve_within, statement_kind};
 use crate::work::{Size, physical, planning, run};
 
+/// Longest time to resolve all views when a server starts, in milliseconds.
+const VIEWS_TIMEOUT_MS: u64 = 60_000;
+
 /// Plans statements across a federation and merges what its nodes release.
 #[derive(Debug)]
 pub struct Coordinator {
     federation: Arc<Federation>,
+    views: Arc<Views>,
+    own: Arc<OwnTables>,
     state: SessionState,
     limits: Limits,
     memory: Memory,
@@ -103,7 +113,7 @@ pub struct TableEntry {
     pub schema_name: String,
     /// The table.
     pub table_name: String,
-    /// Always `TABLE`.
+    /// `TABLE` or `VIEW`.
     pub table_type: &'static str,
     /// Its columns.
     pub schema: SchemaRef,
@@ -139,6 +149,25 @@ impl Coordinator {
         channels: Vec<Arc<dyn NodeChannel>>,
         limits: Limits,
     ) -> Result<Arc<Self>, EngineError> {
+        let (views, tables) = (BTreeMap::new(), BTreeMap::new());
+        Self::connect_with(contracts, channels, &views, &tables, limits).await
+    }
+
+    /// The same, with views, and with open tables of the coordinator itself.
+    ///
+    /// # Errors
+    /// Names the view that is not one query, has the name of a table, or uses itself; and the table
+    /// that has no contract, or one that is not open.
+    pub async fn connect_with(
+        contracts: Contracts,
+        channels: Vec<Arc<dyn NodeChannel>>,
+        views: &BTreeMap<String, ViewConfig>,
+        tables: &BTreeMap<String, SourceConfig>,
+        limits: Limits,
+    ) -> Result<Arc<Self>, EngineError> {
+        let views = Arc::new(Views::new(views, &contracts, &limits)?);
+        let plain = state_builder(session_config(1)).build();
+        let own = Arc::new(OwnTables::open(tables, &contracts, &plain).await?);
         let federation = Arc::new(Federation::new(contracts, channels)?);
         federation.refresh().await;
         let partitions = std::thread::available_parallelism().map_or(1, usize::from);
@@ -146,10 +175,18 @@ impl Coordinator {
             session_config(partitions).with_default_catalog_and_schema(CATALOG, SHARED);
         config = config.with_information_schema(true);
         let state = state_builder(config).with_query_planner(Arc::new(FederatedPlanner)).build();
-        let catalog = Arc::new(FederationCatalog::new(&federation));
+        let catalog = Arc::new(FederationCatalog::new(&federation, &views, &own));
         state.catalog_list().register_catalog(CATALOG.to_owned(), catalog);
+        let (opened, resolver) = (Arc::clone(&views), state.clone());
+        planning::plan(VIEWS_TIMEOUT_MS, async move {
+            opened.open(resolver).await;
+            Ok(())
+        })
+        .await?;
         Ok(Arc::new(Self {
             federation,
+            views,
+            own,
             state,
             limits,
             memory: Memory::new(&limits),
@@ -200,7 +237,7 @@ impl Coordinator {
         check_names(&plan)?;
         match plan {
             LogicalPlan::Explain(explained) => {
-                let query = self.federated(explained.plan.as_ref().clone(), companions)?;
+                let query = self.federated(explained.plan.as_ref().clone(), companions).await?;
                 let PlannedQuery { plan, fragments, parameters, .. } = &query;
                 Ok(Kind::Ready(explain(&self.federation, fragments, parameters, plan)?))
             }
@@ -208,13 +245,18 @@ impl Coordinator {
                 what: "EXPLAIN ANALYZE is not available".to_owned(),
                 hint: "use EXPLAIN".to_owned(),
             }),
-            plan => Ok(Kind::Query(Arc::new(self.federated(plan, companions)?))),
+            plan => Ok(Kind::Query(Arc::new(self.federated(plan, companions).await?))),
         }
     }
 
-    fn federated(&self, plan: LogicalPlan, companions: bool) -> Result<PlannedQuery, EngineError> {
+    async fn federated(
+        &self,
+        plan: LogicalPlan,
+        companions: bool,
+    ) -> Result<PlannedQuery, EngineError> {
         let folded = fold_constants(plan, &self.state).map_err(resolution_error)?;
         let joined = decorrelated(folded, &self.state);
+        let joined = shipped(joined, &self.state, &self.memory.statement(), &self.limits).await?;
         let exact = exact_sums(joined).map_err(resolution_error)?;
         let ordered = with_total_order(exact).map_err(EngineError::from_execution)?;
         let federated = federate(&self.federation, &self.state, ordered)?;
@@ -234,9 +276,13 @@ impl Coordinator {
     fn with_nearest_table(&self, error: EngineError) -> EngineError {
         match error {
             EngineError::UnknownTable { name, nearest: None } => {
+                if let Some(fault) = self.views.fault(&name) {
+                    return fault;
+                }
                 let shared = self.federation.contracts.iter().map(|c| c.name.clone());
+                let views = self.views.resolved().map(|(name, ..)| name.to_owned());
                 let system = system::TABLES.iter().map(|name| format!("{SYSTEM}.{name}"));
-                let known: Vec<String> = shared.chain(system).collect();
+                let known: Vec<String> = shared.chain(views).chain(system).collect();
                 let bare = name.rsplit('.').next().unwrap_or(&name);
                 let nearest = nearest(bare, known.iter().map(String::as_str))
                     .or_else(|| nearest(&name, known.iter().map(String::as_str)));
@@ -350,14 +396,24 @@ impl Coordinator {
     /// Lists every table, for metadata calls. Nodes that are down break nothing here.
     pub async fn table_entries(&self) -> Vec<TableEntry> {
         self.federation.refresh().await;
-        let catalog = FederationCatalog::new(&self.federation);
+        let catalog = FederationCatalog::new(&self.federation, &self.views, &self.own);
+        let views: BTreeMap<&str, &SchemaRef> =
+            self.views.resolved().map(|(name, _, columns)| (name, columns)).collect();
         let mut entries = vec![];
         for schema_name in catalog.schema_names() {
             let Some(schema) = catalog.schema(&schema_name) else { continue };
             for table_name in schema.table_names() {
-                let columns = match self.federation.contracts.get(&table_name) {
-                    Some(contract) if schema_name != SYSTEM => shared_schema(contract),
-                    _ => match system::table(&self.federation, &table_name) {
+                let view = views.get(table_name.as_str()).filter(|_| schema_name == SHARED);
+                let columns = match (self.federation.contracts.get(&table_name), view) {
+                    (_, Some(columns)) => Arc::clone(columns),
+                    (Some(contract), None)
+                        if schema_name == SHARED && self.own.get(&table_name).is_some() =>
+                    {
+                        visible_schema(contract)
+                    }
+                    (Some(contract), None) if schema_name != SYSTEM => shared_schema(contract),
+                    _ => match system::table(&self.federation, &self.views, &self.own, &table_name)
+                    {
                         Ok(Some(table)) => table.schema(),
                         _ => continue,
                     },
@@ -365,7 +421,7 @@ impl Coordinator {
                 entries.push(TableEntry {
                     schema_name: schema_name.clone(),
                     table_name,
-                    table_type: "TABLE",
+                    table_type: if view.is_some() { "VIEW" } else { "TABLE" },
                     schema: columns,
                 });
             }

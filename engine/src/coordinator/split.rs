@@ -410,5 +410,10 @@ pub(crate) fn contracts_of(
     block: &Block,
     contracts: &hedgerow_catalog::Contracts,
 ) -> Vec<Arc<TableContract>> {
-    block.tables().filter_map(|name| contracts.get(name).cloned()).collect()
+    let own = block.from.iter().filter_map(|relation| match relation.inline() {
+        Some(inline) => Some(Arc::new(inline.contract())),
+        None => relation.table_name().and_then(|name| contracts.get(name).cloned()),
+    });
+    let derived = block.from.iter().filter_map(|relation| relation.block());
+    own.chain(derived.flat_map(|inner| contracts_of(inner, contracts))).collect()
 }

@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | [`text`] | bytes, tokens, chains of operators | before parsing |
 //! | [`written`] | tables and queries, CTEs counted per use | before names are resolved |
-//! | [`plan`] | plan nodes and scans, in the same way | before anything else walks the plan |
+//! | [`plan`] | plan nodes and scans, in the same way, and rows of inline tables | before anything else walks the plan |
 //! | [`memory`] | working memory of a statement and of all | while it runs |
 //! | [`answer`] | rows and bytes of an answer | while it is sent |
 //!
@@ -19,6 +19,6 @@ pub(crate) mod written;
 use crate::error::EngineError;
 
 /// The error of a limit that is passed.
-fn passed(limit: &'static str, value: usize, maximum: usize) -> EngineError {
+pub(crate) fn passed(limit: &'static str, value: usize, maximum: usize) -> EngineError {
     EngineError::Limit { limit, value: value as u64, maximum: maximum as u64 }
 }

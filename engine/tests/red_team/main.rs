@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "test")]
 
+mod inline;
 mod joins;
 mod measures;
 mod people;
@@ -514,7 +515,7 @@ async fn identifiers_stay_identifiers() {
         "S3: SELECT count(DISTINCT spell_number) AS m0 FROM spell",
         "S4: WITH t AS (SELECT person_number AS chapter FROM spell) SELECT count(*) AS m0 FROM t WHERE chapter = 3",
         "S4: SELECT count(*) AS m0 FROM (SELECT CASE WHEN person_number = 3 THEN 'x' END AS c FROM spell) AS t WHERE c = 'x'",
-        "0A000: SELECT count(*) AS m0 FROM spell CROSS JOIN (VALUES (3)) AS v (n) WHERE n = person_number",
+        "S4: SELECT count(*) AS m0 FROM spell CROSS JOIN (VALUES (3)) AS v (n) WHERE n = person_number",
         "0A000: SELECT count(*) AS m0 FROM spell WHERE person_number IN (SELECT 3)",
         "S4|S5: SELECT count(*) AS m0 FROM spell AS s CROSS JOIN obs AS o WHERE o.id = s.person_number",
     ];

@@ -1,5 +1,6 @@
 //! Random statements, as analysts write them. Main type: [`Statement`].
 
+mod inline;
 mod subqueries;
 
 use std::collections::BTreeSet;
@@ -311,6 +312,11 @@ impl Draw<'_> {
     }
 
     fn joining(&mut self, relations: &[Relation], depth: usize) -> Option<(Relation, Pairs)> {
+        if self.chance(8)
+            && let Some(found) = self.inline(relations)
+        {
+            return Some(found);
+        }
         for _ in 0..12 {
             let before = self.aliases;
             let other = if depth > 0 { self.relation(depth - 1) } else { self.plain() };

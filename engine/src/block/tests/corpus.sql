@@ -707,11 +707,31 @@ SELECT id FROM things LIMIT NULL;
 SELECT n + 1 + 2 + 3 + 4 + 5 + 6 + 7 + 8 + 9 + 10 + 11 + 12 + 13 + 14 + 15 + 16 + 17 + 18 + 19 + 20 + 21 + 22 + 23 + 24 + 25 + 26 + 27 + 28 + 29 + 30 + 31 + 32 + 33 + 34 + 35 + 36 + 37 + 38 + 39 + 40 + 41 + 42 + 43 + 44 + 45 + 46 + 47 + 48 + 49 + 50 + 51 + 52 + 53 + 54 + 55 + 56 + 57 + 58 + 59 + 60 + 61 + 62 + 63 + 64 + 65 + 66 + 67 + 68 + 69 + 70 AS x FROM things;
 SELECT s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t AS x FROM things;
 
+-- BLOCKS: inline tables
+SELECT * FROM (VALUES (1), (2)) AS v (x);
+SELECT t.id FROM things AS t, (VALUES (1)) AS v (x) WHERE t.n = v.x;
+SELECT t.id, v.y FROM things AS t JOIN (VALUES (1, 'one'), (-2, 'it''s'), (NULL, NULL)) AS v (x, y) ON t.n = v.x;
+SELECT v.y, count(*) FROM (VALUES ('a', 1.5), ('b', 2.25), (NULL, -3)) AS v (x, y) JOIN things AS t ON t.s = v.x GROUP BY v.y;
+SELECT t.id, v.y FROM things AS t LEFT JOIN (VALUES (1, true), (2, NULL)) AS v (x, y) ON t.n = v.x AND v.y;
+SELECT v.x, t.id FROM (VALUES (1), (2), (99)) AS v (x) LEFT JOIN things AS t ON t.n = v.x;
+SELECT t.id FROM things AS t JOIN (VALUES (CAST(1 AS SMALLINT), DATE '2024-02-29', TIMESTAMP '2024-02-29 12:30:00')) AS v (x, d, p) ON t.i16 = v.x WHERE v.d > t.day OR v.p IS NULL;
+SELECT t.id FROM things AS t JOIN (VALUES (1.0, CAST('NaN' AS DOUBLE), CAST(NULL AS DECIMAL(9, 2)))) AS v (x, n, d) ON t.f < v.x;
+SELECT t.id FROM things AS t JOIN (SELECT x + 1 AS z FROM (VALUES (1), (2)) AS v (x) WHERE x < 2) AS w ON w.z = t.n;
+SELECT a.x, b.x FROM (VALUES (1), (2)) AS a (x) CROSS JOIN (VALUES ('p'), ('q')) AS b (x) JOIN places ON places.code = a.x;
+SELECT t.id FROM things AS t LEFT SEMI JOIN (VALUES (1), (3)) AS v (x) ON t.n = v.x;
+SELECT t.id FROM things AS t LEFT ANTI JOIN (VALUES (1), (3)) AS v (x) ON t.n = v.x;
+SELECT t.id FROM things AS t JOIN (SELECT DISTINCT x FROM (VALUES (1), (1), (2)) AS v (x)) AS w ON w.x = t.n;
+SELECT v."Mixed Case" FROM places, (VALUES (1)) AS v ("Mixed Case");
+
+-- NOT BLOCKS: inline tables of more than constants
+SELECT t.id FROM things AS t, (VALUES (CAST('x' AS INT))) AS v (x) WHERE t.n = v.x;
+SELECT t.id FROM things AS t, (VALUES (1 + 1, upper('a'))) AS v (x, y) WHERE t.n = v.x;
+SELECT t.id FROM things AS t, (VALUES (random())) AS v (x) WHERE t.f = v.x;
+SELECT t.id FROM things AS t, (VALUES ((SELECT max(code) FROM places))) AS v (x) WHERE t.n = v.x;
+
 -- NOT BLOCKS: what is not a table, or differs from node to node
 SELECT X'cafe' AS x FROM places;
 SELECT 1 AS x;
-SELECT * FROM (VALUES (1), (2)) AS v (x);
-SELECT t.id FROM things AS t, (VALUES (1)) AS v (x) WHERE t.n = v.x;
 SELECT unnest(make_array(1, 2)) AS x FROM places;
 SELECT random() AS x FROM places;
 SELECT now() AS x FROM places;
