@@ -5,6 +5,7 @@
 //!               │
 //!               ├─ decorrelate, exact_sum               subqueries as joins, sums that do not wrap
 //!               ├─ federate ─ cut ─ place ─ split ─ merge ─ carry   plan -> bundle + merge plan
+//!               ├─ parameters, sets, narrow             scalar subqueries, grouping sets, fewer groups
 //!               ├─ rounds ─ running ─ dispatch          one bundle per node and round
 //!               ├─ fragment ─ rows ─ merge_state        plan nodes that read what nodes released
 //!               └─ edge                                 wire types, marks, the client's columns
@@ -24,12 +25,14 @@ mod fragment;
 mod merge;
 mod merge_state;
 mod narrow;
+mod parameters;
 mod place;
 mod rounds;
 mod rows;
 mod running;
 mod service;
 mod session;
+mod sets;
 mod split;
 mod system;
 

@@ -139,13 +139,14 @@ impl Coordinator {
         channels: Vec<Arc<dyn NodeChannel>>,
         limits: Limits,
     ) -> Result<Arc<Self>, EngineError> {
-        let federation = Arc::new(Federation::new(contracts, channels)?);
+        let federation = Arc::new(Federation::new(contracts, channels, &limits)?);
         federation.refresh().await;
         let partitions = std::thread::available_parallelism().map_or(1, usize::from);
         let mut config =
             session_config(partitions).with_default_catalog_and_schema(CATALOG, SHARED);
         config = config.with_information_schema(true);
-        let state = state_builder(config).with_query_planner(Arc::new(FederatedPlanner)).build();
+        let state =
+            state_builder(config, &limits).with_query_planner(Arc::new(FederatedPlanner)).build();
         let catalog = Arc::new(FederationCatalog::new(&federation));
         state.catalog_list().register_catalog(CATALOG.to_owned(), catalog);
         Ok(Arc::new(Self {
