@@ -255,7 +255,8 @@ impl EngineError {
                 )),
             ),
             Self::Planning { .. } => {
-                (None, Some("write the statement in a simpler way".to_owned()))
+                let hint = "ask in several statements, each with fewer joins, CTEs and operators";
+                (None, Some(hint.to_owned()))
             }
             Self::ReadOnly { .. } => (None, Some("write a SELECT".to_owned())),
             Self::Files => (
@@ -305,7 +306,10 @@ impl EngineError {
                 }
                 DataFusionError::NotImplemented(_) => Self::NotSplit {
                     what: "the statement uses something that is not implemented".to_owned(),
-                    hint: "simplify the statement".to_owned(),
+                    hint:
+                        "write correlated subqueries as joins, one aggregate per query, and sets \
+                           of plain columns"
+                            .to_owned(),
                 },
                 _ => Self::internal("execution", error),
             },

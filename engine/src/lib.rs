@@ -16,6 +16,7 @@ mod dialect;
 mod error;
 mod limits;
 mod node;
+mod optimizer;
 mod parse;
 mod work;
 

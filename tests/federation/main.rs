@@ -10,6 +10,7 @@
 //! sql         random SQL over the demo and TPC-H against one DataFusion
 //! threshold   nine people are nowhere, ten are; a node asked directly
 //! tpch        TPC-H over four nodes against one DataFusion
+//! tpch_data   the tables of TPC-H, split by customer
 //! union       random federations against one DataFusion over the union
 //! faults      what is down, wrong, slow or cancelled
 //! absent      a node gone for one part of a statement and not for another
@@ -65,5 +66,6 @@ mod slt;
 mod sql;
 mod threshold;
 mod tpch;
+mod tpch_data;
 mod union;
 mod world;

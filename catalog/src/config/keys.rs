@@ -21,6 +21,7 @@ pub(super) const MESSAGE_BYTES_MAX: usize = 16_777_216;
 pub(super) const ANSWER_ROWS_MAX: usize = 10_000_000;
 pub(super) const ANSWER_BYTES_MAX: usize = 4_294_967_296;
 pub(super) const QUERIES_MAX: usize = 64;
+pub(super) const FUNCTION_BYTES_MAX: usize = 268_435_456;
 pub(super) const MEMORY_BYTES_MAX_PER_QUERY: usize = 4_294_967_296;
 pub(super) const MEMORY_BYTES_MAX: usize = 17_179_869_184;
 pub(super) const PRESET: &str = "primary_only";
@@ -285,6 +286,13 @@ pub(super) const SECTIONS: &[Section] = &[
                 Number(QUERIES_MAX as u64),
                 None,
                 "Most statements running at once.",
+            ),
+            key(
+                "function_bytes_max",
+                "bytes",
+                Number(FUNCTION_BYTES_MAX as u64),
+                None,
+                "Most that one call of a function such as `repeat` may make, over some thousand rows.",
             ),
             key(
                 "memory_bytes_max_per_query",

@@ -34,6 +34,8 @@ pub struct Limits {
     pub answer_bytes_max: usize,
     /// Most statements running at once.
     pub queries_max: usize,
+    /// Most that one call of a function such as `repeat` may make, in bytes.
+    pub function_bytes_max: usize,
     /// Most memory one statement may hold, in bytes.
     pub memory_bytes_max_per_query: usize,
     /// Most memory all statements may hold, in bytes.
@@ -56,6 +58,7 @@ impl Default for Limits {
             answer_rows_max: keys::ANSWER_ROWS_MAX,
             answer_bytes_max: keys::ANSWER_BYTES_MAX,
             queries_max: keys::QUERIES_MAX,
+            function_bytes_max: keys::FUNCTION_BYTES_MAX,
             memory_bytes_max_per_query: keys::MEMORY_BYTES_MAX_PER_QUERY,
             memory_bytes_max: keys::MEMORY_BYTES_MAX,
         }
@@ -79,6 +82,7 @@ impl Limits {
             ("answer_rows_max", self.answer_rows_max == 0),
             ("answer_bytes_max", self.answer_bytes_max == 0),
             ("queries_max", self.queries_max == 0),
+            ("function_bytes_max", self.function_bytes_max == 0),
             ("memory_bytes_max_per_query", self.memory_bytes_max_per_query == 0),
             ("memory_bytes_max", self.memory_bytes_max == 0),
         ];

@@ -1,9 +1,10 @@
 //! Emits a block as SQL text in the pinned fragment dialect.
 //!
 //! Exhaustive over the closed block types, so nothing can be dropped. Every identifier is quoted,
-//! every compound is parenthesised, every constant carries its type. The text is proved by lowering
-//! it again (`block(resolve(emit(b))) == b`), both before it is sent and before it is run, so there
-//! is no second tree between block and text that would have to be trusted too.
+//! every compound is parenthesised (a chain of one operator once), every constant carries its type.
+//! The text is proved by lowering it again (`block(resolve(emit(b))) == b`), both before it is sent
+//! and before it is run, so there is no second tree between block and text that would have to be
+//! trusted too.
 
 use std::fmt::Write;
 
@@ -230,8 +231,9 @@ fn expr(sql: &mut String, one: &Expr) {
             sql.push(')');
         }
         Expr::Binary { left, operator, right } => {
-            wrapped(sql, "(", left, operator_text(*operator));
-            wrapped(sql, "", right, ")");
+            sql.push('(');
+            chain(sql, left, *operator, right);
+            sql.push(')');
         }
         Expr::Between { operand, negated, low, high } => {
             wrapped(sql, "(", operand, if *negated { " NOT BETWEEN " } else { " BETWEEN " });
@@ -319,6 +321,47 @@ fn wrapped(sql: &mut String, before: &str, one: &Expr, after: &str) {
     sql.push_str(before);
     expr(sql, one);
     sql.push_str(after);
+}
+
+/// `a + b + c`, which is read from the left. Brackets around each sum would nest too deep to be read.
+fn chain(sql: &mut String, left: &Expr, operator: BinaryOperator, right: &Expr) {
+    match left {
+        Expr::Binary { left: first, operator: before, right: second }
+            if *before == operator && is_chained(operator) =>
+        {
+            chain(sql, first, operator, second);
+        }
+        other => expr(sql, other),
+    }
+    sql.push_str(operator_text(operator));
+    expr(sql, right);
+}
+
+/// Tells whether `a . b . c` is written without brackets.
+fn is_chained(operator: BinaryOperator) -> bool {
+    use BinaryOperator as B;
+    match operator {
+        B::Plus | B::Minus | B::Multiply | B::Concat => true,
+        B::Equal
+        | B::NotEqual
+        | B::Less
+        | B::LessOrEqual
+        | B::Greater
+        | B::GreaterOrEqual
+        | B::IsDistinctFrom
+        | B::IsNotDistinctFrom
+        | B::Divide
+        | B::Modulo
+        | B::RegexMatch
+        | B::RegexIMatch
+        | B::RegexNotMatch
+        | B::RegexNotIMatch
+        | B::BitwiseAnd
+        | B::BitwiseOr
+        | B::BitwiseXor
+        | B::ShiftLeft
+        | B::ShiftRight => false,
+    }
 }
 
 fn joined(sql: &mut String, operands: &[Expr], separator: &str) {

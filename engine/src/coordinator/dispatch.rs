@@ -58,10 +58,6 @@ impl FragmentAsk {
             .map(|name| Arc::new(Field::new(name, DataType::Int64, true)));
         Arc::new(Schema::new(wire.fields().iter().cloned().chain(added).collect::<Vec<_>>()))
     }
-
-    fn tables(&self) -> BTreeSet<&str> {
-        self.block.tables().collect()
-    }
 }
 
 /// A fragment as one node is asked it; `None` where the node need not be asked.
@@ -195,7 +191,8 @@ pub(crate) fn check_reachable(running: &Running, ask: &FragmentAsk) -> Result<()
     let federation = &running.federation;
     for node in &federation.nodes {
         if block_for(federation, ask, node).is_some()
-            && let Standing::Unknown(error) = node.standing(&ask.tables(), &federation.contracts)
+            && let Standing::Unknown(error) =
+                node.standing(&ask.block.tables().collect(), &federation.contracts)
         {
             return Err(EngineError::Node(error));
         }

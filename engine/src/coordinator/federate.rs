@@ -4,7 +4,7 @@
 //! block goes down; what stands above it stays, over released values. What is not one block is
 //! computed from rows where all its tables are open, and refused otherwise.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,15 +15,13 @@ use datafusion::datasource::source_as_provider;
 use datafusion::error::{DataFusionError, Result as DfResult};
 use datafusion::execution::SessionState;
 use datafusion::functions_aggregate::expr_fn::count;
-use datafusion::logical_expr::expr::{AggregateFunction as AggregateCall, GroupingSet};
+use datafusion::logical_expr::expr::GroupingSet;
 use datafusion::logical_expr::logical_plan::Subquery;
 use datafusion::logical_expr::{
     Aggregate, Expr as DfExpr, ExprFunctionExt, Extension, Join as DfJoin, Limit, LogicalPlan,
-    Sort, TableScan, ident, lit,
+    Sort, TableScan, lit,
 };
-use hedgerow_policies::{
-    Block, Expr, Measure, OrderKey, Output, Relation, Scope, TableContract, TypeName,
-};
+use hedgerow_policies::{Block, Expr, Measure, OrderKey, Output, Relation, Scope, TableContract};
 
 use super::carry::{Cells, carry};
 use super::cut::{is_product, is_worth_cutting, rows_needed, scan_of, sink};
@@ -32,13 +30,15 @@ use super::federation::{Federation, coerced};
 use super::fragment::FederatedFragment;
 use super::merge::Merge;
 use super::narrow::narrowed;
+use super::parameters::{Parameters, parameters_of};
 use super::people::at_person_level;
 use super::percentile::{Asked, Bins, Percentiles};
 use super::place::{
     Misplaced, Placement, groups_are_whole, identifier_scope, organisations_equated, place,
 };
 use super::rows::FederatedTable;
-use super::split::{Merged, MergedBounds, Parts, contracts_of, is_count_of_values};
+use super::sets::{Sets, aggregate_call, is_grouping};
+use super::split::{Merged, Parts, contracts_of, is_count_of_values};
 use crate::block::{Lowering, NotABlock, ScanTarget, order, wire_type};
 use crate::error::EngineError;
 
@@ -68,30 +68,21 @@ pub(crate) fn federate(
         federation,
         state,
         fragments: Mutex::default(),
-        parameters: Mutex::default(),
+        parameters: Parameters::default(),
         cuts: AtomicUsize::new(0),
     };
     let (plan, cells) = federate.rewrite(plan, None)?;
     let fragments = federate.fragments.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let parameters = federate.parameters.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let parameters = parameters.into_iter().filter_map(|(number, p)| Some((number, p.plan?)));
-    Ok(Federated { plan, cells, fragments, parameters: parameters.collect() })
+    Ok(Federated { plan, cells, fragments, parameters: federate.parameters.into_plans() })
 }
 
 struct Federate<'a> {
     federation: &'a Arc<Federation>,
     state: &'a SessionState,
     fragments: Mutex<Vec<FragmentAsk>>,
-    parameters: Mutex<BTreeMap<usize, Parameter>>,
+    parameters: Parameters,
     /// Cuts made so far, for their names.
     cuts: AtomicUsize,
-}
-
-/// A scalar subquery that a fragment may be asked with.
-struct Parameter {
-    subquery: Arc<LogicalPlan>,
-    /// Federated, once a fragment is asked with it.
-    plan: Option<LogicalPlan>,
 }
 
 /// What a scan of the coordinator's plan stands for.
@@ -268,18 +259,20 @@ impl Federate<'_> {
 
     /// Tells whether a plan reads reference tables, and nothing else.
     fn is_reference(&self, plan: &LogicalPlan) -> bool {
-        let (mut any, mut only) = (false, true);
-        let visited = plan.apply_with_subqueries(|node| {
-            if let LogicalPlan::TableScan(scan) = node {
-                any = true;
-                only &= target(scan).is_some_and(|target| {
-                    let contract = self.federation.contracts.get(&target.table);
-                    target.only.is_none() && contract.is_some_and(|contract| contract.reference)
-                });
-            }
-            Ok(if only { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
-        });
-        any && only && visited.is_ok()
+        reads_only(plan, &|scan| {
+            target(scan).is_some_and(|target| {
+                let contract = self.federation.contracts.get(&target.table);
+                target.only.is_none() && contract.is_some_and(|contract| contract.reference)
+            })
+        })
+    }
+
+    /// The parameter that an uncorrelated scalar subquery over open tables becomes.
+    fn parameter(&self, subquery: &Subquery) -> Result<Expr, NotABlock> {
+        if reads_protected(&subquery.subquery) {
+            return Err(NotABlock::new("a subquery in an expression"));
+        }
+        self.parameters.of(self.state, &subquery.subquery)
     }
 
     fn cut_rows(
@@ -316,44 +309,12 @@ impl Federate<'_> {
         scan.map(Some).map_err(EngineError::from_execution)
     }
 
-    // ------------------------------------------------------------------ scalar subqueries
-
-    /// The parameter that an uncorrelated scalar subquery becomes.
-    fn parameter(&self, subquery: &Subquery) -> Result<Expr, NotABlock> {
-        let not = || NotABlock::new("a subquery in an expression");
-        if reads_protected(&subquery.subquery) {
-            return Err(not());
-        }
-        let coerced = coerced(self.state, &subquery.subquery).map_err(|_| not())?;
-        let [field] = coerced.schema().fields().as_ref() else { return Err(not()) };
-        let data_type = TypeName(wire_type(field.data_type()));
-        let mut parameters = self.parameters.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = parameters.iter().find(|(_, known)| known.subquery == subquery.subquery);
-        let index = match known {
-            Some((index, _)) => *index,
-            None => {
-                let index = parameters.len();
-                let subquery = Arc::clone(&subquery.subquery);
-                parameters.insert(index, Parameter { subquery, plan: None });
-                index
-            }
-        };
-        Ok(Expr::Parameter { index, data_type })
-    }
-
     /// Federates the subqueries whose values a block is asked with.
     fn use_parameters(&self, block: &Block) -> Result<(), EngineError> {
         for index in parameters_of(block) {
-            let unused = {
-                let parameters = self.parameters.lock().unwrap_or_else(PoisonError::into_inner);
-                parameters.get(&index).filter(|p| p.plan.is_none()).map(|p| p.subquery.clone())
-            };
-            let Some(subquery) = unused else { continue };
+            let Some(subquery) = self.parameters.unused(index) else { continue };
             let (plan, _) = self.rewrite(subquery.as_ref().clone(), None)?;
-            let mut parameters = self.parameters.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(parameter) = parameters.get_mut(&index) {
-                parameter.plan = Some(plan);
-            }
+            self.parameters.used(index, plan);
         }
         Ok(())
     }
@@ -391,26 +352,14 @@ impl Federate<'_> {
         }
         let own_keys = keys.len();
         let mut parts = Parts::over(keys);
-        let mut merged = vec![];
-        if let LogicalPlan::Aggregate(aggregate) = plan {
-            let mut measures = measures.iter();
-            for expr in &aggregate.aggr_expr {
-                let call = aggregate_call(expr).ok_or_else(|| {
-                    Misplaced::FromRows(NotABlock::new("an aggregate inside an expression"))
-                })?;
-                let one = match (&sets, is_grouping(call)) {
-                    (Some(sets), true) => sets.grouping(call, &places),
-                    _ => {
-                        let measure = measures.next().ok_or_else(|| NotABlock::new("grouping()"));
-                        measure.and_then(|measure| {
-                            let schema = aggregate.input.schema();
-                            parts.split(call, measure, schema, &tables, whole)
-                        })
-                    }
-                };
-                merged.push(one.map_err(Misplaced::FromRows)?);
+        let merged = match plan {
+            LogicalPlan::Aggregate(aggregate) => {
+                let sets = sets.as_ref().map(|sets| (sets, places.as_slice()));
+                merged(aggregate, measures, &mut parts, sets, &tables, whole)
+                    .map_err(Misplaced::FromRows)?
             }
-        }
+            _ => vec![],
+        };
         let output = Output::Groups { keys: parts.keys.clone(), measures: parts.measures };
         let pushed = Pushed {
             block: Block { output, ..block.clone() },
@@ -524,6 +473,30 @@ impl Federate<'_> {
     }
 }
 
+/// Splits the aggregates of a plan into `parts` for the nodes, and says how each is merged.
+fn merged(
+    aggregate: &Aggregate,
+    measures: &[Measure],
+    parts: &mut Parts,
+    sets: Option<(&Sets<'_>, &[usize])>,
+    tables: &[Arc<TableContract>],
+    whole: bool,
+) -> Result<Vec<Merged>, NotABlock> {
+    let mut measures = measures.iter();
+    let one = |expr: &DfExpr| {
+        let call = aggregate_call(expr)
+            .ok_or_else(|| NotABlock::new("an aggregate inside an expression"))?;
+        match sets {
+            Some((sets, places)) if is_grouping(call) => sets.grouping(call, places),
+            _ => {
+                let measure = measures.next().ok_or_else(|| NotABlock::new("grouping()"))?;
+                parts.split(call, measure, aggregate.input.schema(), tables, whole)
+            }
+        }
+    };
+    aggregate.aggr_expr.iter().map(one).collect()
+}
+
 /// An aggregate as it goes down: what nodes are asked, and what is made of their answers.
 struct Pushed {
     block: Block,
@@ -566,110 +539,35 @@ fn check_asked_at_once(block: &Block, has_sets: bool) -> Result<(), Misplaced> {
     }
 }
 
-/// The parameters a block is asked with, in derived relations too.
-pub(crate) fn parameters_of(block: &Block) -> BTreeSet<usize> {
-    let mut found = BTreeSet::new();
-    for expr in block.blocks().into_iter().flat_map(Block::expressions) {
-        expr.walk(&mut |part| {
-            if let Expr::Parameter { index, .. } = part {
-                found.insert(*index);
-            }
-        });
-    }
-    found
-}
-
 /// Tells whether a plan reads a protected table, or cannot be looked through.
 fn reads_protected(plan: &LogicalPlan) -> bool {
-    let mut found = false;
-    let visited = plan.apply_with_subqueries(|node| {
-        if let LogicalPlan::TableScan(scan) = node {
-            found |= protected(scan).is_some();
-        }
-        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
-    });
-    found || visited.is_err()
+    tables_that(plan, &|scan| protected(scan).is_none()).is_none()
 }
 
 /// Tells whether a plan reads tables, and open ones only.
 fn reads_open_tables(plan: &LogicalPlan) -> bool {
-    let (mut any, mut open) = (false, true);
+    reads_only(plan, &|scan| target(scan).is_some() && protected(scan).is_none())
+}
+
+/// Tells whether a plan reads tables, and only such as `are` tells.
+fn reads_only(plan: &LogicalPlan, are: &dyn Fn(&TableScan) -> bool) -> bool {
+    tables_that(plan, are).is_some_and(|count| count > 0)
+}
+
+/// How often a plan reads a table, in subqueries too; `None` where one is not as `are` tells.
+fn tables_that(plan: &LogicalPlan, are: &dyn Fn(&TableScan) -> bool) -> Option<usize> {
+    let mut count = Some(0_usize);
     let visited = plan.apply_with_subqueries(|node| {
         if let LogicalPlan::TableScan(scan) = node {
-            any = true;
-            open &= target(scan).is_some() && protected(scan).is_none();
+            count = count.filter(|_| are(scan)).map(|count| count + 1);
         }
-        Ok(if open { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
+        Ok(if count.is_some() { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
     });
-    any && open && visited.is_ok()
+    count.filter(|_| visited.is_ok())
 }
 
 fn never(error: DataFusionError) -> Misplaced {
     Misplaced::Never(EngineError::from_execution(error))
-}
-
-/// An aggregate over grouping sets: the sets, and the same aggregate over all their keys.
-struct Sets<'a> {
-    sets: &'a GroupingSet,
-    keys: Vec<&'a DfExpr>,
-    plain: LogicalPlan,
-}
-
-impl<'a> Sets<'a> {
-    fn of(plan: &'a LogicalPlan) -> DfResult<Option<Self>> {
-        let LogicalPlan::Aggregate(aggregate) = plan else { return Ok(None) };
-        let [DfExpr::GroupingSet(sets)] = aggregate.group_expr.as_slice() else { return Ok(None) };
-        let keys = sets.distinct_expr();
-        let measures = aggregate.aggr_expr.iter();
-        let measures = measures.filter(|expr| !aggregate_call(expr).is_some_and(is_grouping));
-        let plain = Aggregate::try_new(
-            Arc::clone(&aggregate.input),
-            keys.iter().copied().cloned().collect(),
-            measures.cloned().collect(),
-        )?;
-        Ok(Some(Self { sets, keys, plain: LogicalPlan::Aggregate(plain) }))
-    }
-
-    /// The column that holds a key at the coordinator.
-    fn key(&self, expr: &DfExpr, places: &[usize]) -> DfExpr {
-        let index = self.keys.iter().position(|key| *key == expr);
-        let place = index.and_then(|index| places.get(index));
-        ident(place.map_or_else(String::new, |place| format!("k{place}")))
-    }
-
-    fn over_keys(&self, places: &[usize]) -> GroupingSet {
-        let all = |list: &Vec<DfExpr>| list.iter().map(|e| self.key(e, places)).collect();
-        match self.sets {
-            GroupingSet::Rollup(list) => GroupingSet::Rollup(all(list)),
-            GroupingSet::Cube(list) => GroupingSet::Cube(all(list)),
-            GroupingSet::GroupingSets(lists) => {
-                GroupingSet::GroupingSets(lists.iter().map(all).collect())
-            }
-        }
-    }
-
-    /// `grouping(key, …)`: told at the coordinator, where the sets are made.
-    fn grouping(&self, call: &AggregateCall, places: &[usize]) -> Result<Merged, NotABlock> {
-        if !call.params.args.iter().all(|argument| self.keys.contains(&argument)) {
-            return Err(NotABlock::new("grouping() of what is no group key"));
-        }
-        let mut value = call.clone();
-        value.params.args = call.params.args.iter().map(|a| self.key(a, places)).collect();
-        let value = DfExpr::AggregateFunction(value);
-        Ok(Merged { value, part: 0, bounds: MergedBounds::Unknown })
-    }
-}
-
-fn is_grouping(call: &AggregateCall) -> bool {
-    call.func.name() == "grouping"
-}
-
-fn aggregate_call(expr: &DfExpr) -> Option<&AggregateCall> {
-    match expr {
-        DfExpr::Alias(alias) => aggregate_call(&alias.expr),
-        DfExpr::AggregateFunction(call) => Some(call),
-        _ => None,
-    }
 }
 
 /// Keys, each once, and for each of `keys` its place among them.

@@ -13,7 +13,7 @@ use datafusion::datasource::empty::EmptyTable;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{LogicalPlan, TableScan};
 use futures::FutureExt;
-use hedgerow_catalog::{Contracts, NodeDescription, visible_schema};
+use hedgerow_catalog::{Contracts, Limits, NodeDescription, visible_schema};
 use hedgerow_policies::{Block, Expr, Join, Literal, Output, Relation, Source, TypeName};
 
 use super::place::organisations_equated;
@@ -182,11 +182,11 @@ impl Federation {
     pub(crate) fn new(
         contracts: Contracts,
         channels: Vec<Arc<dyn NodeChannel>>,
+        limits: &Limits,
     ) -> Result<Self, EngineError> {
         let internal = |e| EngineError::internal("registering contract tables", e);
-        let state =
-            state_builder(session_config(1).with_default_catalog_and_schema(CATALOG, SCHEMA))
-                .build();
+        let config = session_config(1).with_default_catalog_and_schema(CATALOG, SCHEMA);
+        let state = state_builder(config, limits).build();
         let schema = MemorySchemaProvider::new();
         for contract in contracts.iter() {
             let table = Arc::new(EmptyTable::new(visible_schema(contract)));

@@ -5,6 +5,7 @@
 //!               │
 //!               ├─ decorrelate, exact_sum               subqueries as joins, sums that do not wrap
 //!               ├─ federate ─ cut ─ people ─ place ─ split ─ merge ─ carry   plan -> bundle + merge plan
+//!               ├─ parameters, sets, narrow             scalar subqueries, grouping sets, fewer groups
 //!               ├─ rounds ─ running ─ dispatch          one bundle per node and round
 //!               ├─ fragment ─ rows ─ merge_state        plan nodes that read what nodes released
 //!               └─ edge                                 wire types, marks, the client's columns
@@ -25,6 +26,7 @@ mod merge;
 mod merge_state;
 mod narrow;
 mod own_tables;
+mod parameters;
 mod people;
 mod percentile;
 mod place;
@@ -33,6 +35,7 @@ mod rows;
 mod running;
 mod service;
 mod session;
+mod sets;
 mod ship;
 mod split;
 mod system;

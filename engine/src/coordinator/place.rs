@@ -254,17 +254,15 @@ impl Places<'_> {
     }
 
     fn have_one_home(&self, block: &Block, keys: &[Expr]) -> bool {
-        let optional = |relation: usize| {
-            block.from.get(relation).is_some_and(|r| matches!(r.join, Join::Left(_)))
-        };
         keys.iter().any(|key| match key {
-            Expr::Organisation { relation } => !optional(*relation),
+            Expr::Organisation { relation } => !is_optional(block, *relation),
             Expr::Column { relation, name } => {
                 let one_home = |column: &ColumnContract, table: &TableContract| {
                     let own = column.within_organisation && !table.reference;
                     (own && !column.nullable).then_some(())
                 };
-                !optional(*relation) && self.traced(block, *relation, name, &one_home).is_some()
+                !may_be_absent(block, *relation, name)
+                    && self.traced(block, *relation, name, &one_home).is_some()
             }
             _ => false,
         })
@@ -331,6 +329,22 @@ pub(crate) fn output<'b>(block: &'b Block, name: &str) -> Option<&'b Expr> {
         Output::Rows { columns, .. } => columns.get(place),
         Output::Groups { keys, .. } => keys.get(place),
     }
+}
+
+/// Tells whether a relation is the optional side of an outer join.
+fn is_optional(block: &Block, relation: usize) -> bool {
+    block.from.get(relation).is_some_and(|r| matches!(r.join, Join::Left(_)))
+}
+
+/// Tells whether a column comes through the optional side of an outer join, here or in a derived
+/// relation, and so is NULL where nothing matches.
+fn may_be_absent(block: &Block, relation: usize, name: &str) -> bool {
+    let inner = block.from.get(relation).and_then(Relation::block);
+    is_optional(block, relation)
+        || inner.is_some_and(|inner| match output(inner, name) {
+            Some(Expr::Column { relation, name }) => may_be_absent(inner, *relation, name),
+            _ => false,
+        })
 }
 
 /// The conditions that a relation is joined by.

@@ -138,7 +138,9 @@ impl FederatedTable {
     ) -> Result<(FragmentAsk, Option<Vec<usize>>), EngineError> {
         let not_split = |not: NotABlock| EngineError::NotSplit {
             what: not.what,
-            hint: "write the condition in a simpler way".to_owned(),
+            hint: "compare columns with constants in WHERE; compute anything else in a subquery, \
+                   `SELECT … FROM (SELECT f(x) AS y FROM t) q WHERE y …`"
+                .to_owned(),
         };
         let all = self.columns();
         let columns: Vec<Expr> = match projection {

@@ -166,15 +166,16 @@ impl Coordinator {
         limits: Limits,
     ) -> Result<Arc<Self>, EngineError> {
         let views = Arc::new(Views::new(views, &contracts, &limits)?);
-        let plain = state_builder(session_config(1)).build();
+        let plain = state_builder(session_config(1), &limits).build();
         let own = Arc::new(OwnTables::open(tables, &contracts, &plain).await?);
-        let federation = Arc::new(Federation::new(contracts, channels)?);
+        let federation = Arc::new(Federation::new(contracts, channels, &limits)?);
         federation.refresh().await;
         let partitions = std::thread::available_parallelism().map_or(1, usize::from);
         let mut config =
             session_config(partitions).with_default_catalog_and_schema(CATALOG, SHARED);
         config = config.with_information_schema(true);
-        let state = state_builder(config).with_query_planner(Arc::new(FederatedPlanner)).build();
+        let state =
+            state_builder(config, &limits).with_query_planner(Arc::new(FederatedPlanner)).build();
         let catalog = Arc::new(FederationCatalog::new(&federation, &views, &own));
         state.catalog_list().register_catalog(CATALOG.to_owned(), catalog);
         let (opened, resolver) = (Arc::clone(&views), state.clone());

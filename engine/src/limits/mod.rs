@@ -5,12 +5,14 @@
 //! | [`text`] | bytes, tokens, chains of operators | before parsing |
 //! | [`written`] | tables and queries, CTEs counted per use | before names are resolved |
 //! | [`plan`] | plan nodes and scans, in the same way, and rows of inline tables | before anything else walks the plan |
+//! | [`functions`] | bytes that one call of a function makes | before the call |
 //! | [`memory`] | working memory of a statement and of all | while it runs |
 //! | [`answer`] | rows and bytes of an answer | while it is sent |
 //!
 //! The numbers are a server's configuration, `hedgerow_catalog::Limits`.
 
 pub(crate) mod answer;
+pub(crate) mod functions;
 pub(crate) mod memory;
 pub(crate) mod plan;
 pub(crate) mod text;

@@ -103,6 +103,7 @@ impl Node {
         let partitions = std::thread::available_parallelism().map_or(1, usize::from);
         let state = state_builder(
             session_config(partitions).with_default_catalog_and_schema(CATALOG, SCHEMA),
+            &config.limits,
         )
         .build();
         let opened = NodeTables::open(config, &contracts, &state)
@@ -235,7 +236,10 @@ impl Node {
         let block =
             Lowering::new(&target).fragment(&plan).map_err(|not| EngineError::NotSplit {
                 what: format!("a node does not take {}", not.what),
-                hint: "send fragments as a coordinator writes them".to_owned(),
+                hint:
+                    "a fragment is `SELECT keys, aggregates FROM table r0 JOIN … WHERE … GROUP BY \
+                       keys`, or rows of open tables; send any other statement to a coordinator"
+                        .to_owned(),
             })?;
         let admission = admit(&block, &|name| self.contract(name), &self.policy)?;
         // What runs is what was judged: the node writes the text anew and reads it back.
@@ -249,7 +253,10 @@ impl Node {
         if again.as_ref() != Ok(judged) {
             return Err(EngineError::NotSplit {
                 what: "the fragment does not read back as it was judged".to_owned(),
-                hint: "write the question in a simpler way".to_owned(),
+                hint:
+                    "use fewer brackets in one expression: ask for its parts as columns of their \
+                       own, and combine them in a query over the answer"
+                        .to_owned(),
             });
         }
         if matches!(admission, Admission::Protected { .. }) {
