@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::keys;
 
-/// Named limits, each of 1 or more.
+/// Named limits, each of 1 or more, but for `plans_cached_max`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
@@ -20,6 +20,10 @@ pub struct Limits {
     pub scans_max: usize,
     /// Longest time to plan a statement, in milliseconds.
     pub planning_timeout_ms: u64,
+    /// Most statements whose plans are remembered; 0 for none.
+    pub plans_cached_max: usize,
+    /// Most memory for remembered plans, as estimated, in bytes.
+    pub plans_cached_bytes_max: usize,
     /// Longest run of a statement, in milliseconds.
     pub statement_timeout_ms: u64,
     /// Largest message on the wire, in bytes.
@@ -45,6 +49,8 @@ impl Default for Limits {
             plan_nodes_max: keys::PLAN_NODES_MAX,
             scans_max: keys::SCANS_MAX,
             planning_timeout_ms: keys::PLANNING_TIMEOUT_MS,
+            plans_cached_max: keys::PLANS_CACHED_MAX,
+            plans_cached_bytes_max: keys::PLANS_CACHED_BYTES_MAX,
             statement_timeout_ms: keys::STATEMENT_TIMEOUT_MS,
             message_bytes_max: keys::MESSAGE_BYTES_MAX,
             answer_rows_max: keys::ANSWER_ROWS_MAX,
@@ -57,7 +63,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The first limit that is zero, by key.
+    /// The first limit that is zero and must not be, by key.
     pub(super) fn zero(&self) -> Option<&'static str> {
         let limits = [
             ("statement_bytes_max", self.statement_bytes_max == 0),
@@ -66,6 +72,7 @@ impl Limits {
             ("plan_nodes_max", self.plan_nodes_max == 0),
             ("scans_max", self.scans_max == 0),
             ("planning_timeout_ms", self.planning_timeout_ms == 0),
+            ("plans_cached_bytes_max", self.plans_cached_bytes_max == 0),
             ("statement_timeout_ms", self.statement_timeout_ms == 0),
             ("message_bytes_max", self.message_bytes_max == 0),
             ("answer_rows_max", self.answer_rows_max == 0),

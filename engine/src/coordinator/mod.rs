@@ -7,9 +7,11 @@
 //!               ├─ federate ─ cut ─ place ─ split ─ merge ─ carry   plan -> bundle + merge plan
 //!               ├─ rounds ─ running ─ dispatch          one bundle per node and round
 //!               ├─ fragment ─ rows ─ merge_state        plan nodes that read what nodes released
+//!               ├─ plan_cache, analyze                  plans made before; where the time goes
 //!               └─ edge                                 wire types, marks, the client's columns
 //! ```
 
+mod analyze;
 mod carry;
 mod catalog;
 mod cut;
@@ -25,6 +27,7 @@ mod merge;
 mod merge_state;
 mod narrow;
 mod place;
+mod plan_cache;
 mod rounds;
 mod rows;
 mod running;
@@ -36,6 +39,7 @@ mod system;
 pub(crate) use exact_sum::exact_sum_udf;
 
 pub use edge::{COMPANION, COMPANION_OF};
+pub use plan_cache::PlanCounts;
 pub use running::CoverageLog;
 pub use service::{Answer, Coordinator, Prepared, TableEntry};
 pub use session::Session;
