@@ -111,7 +111,7 @@ fn extra(data: &Path) -> Result<Extra, Failure> {
     for owned in &OWNED {
         let table = TABLES.iter().find(|table| table.name == owned.name);
         let table = table.ok_or("a table that is not made")?;
-        let schema = owned.renamed(&data::schema(data, table)?);
+        let schema = owned.renamed(data::schema(data, table)?.as_ref());
         extra.contracts.push((format!("people_{}", owned.name), owned.people(&schema)?));
         extra.contracts.push((format!("open_{}", owned.name), owned.open(&schema)?));
         tables.push((table, owned.mapping(&schema)));
