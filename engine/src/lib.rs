@@ -26,7 +26,8 @@ pub use channel::{
     ReplyHeader, reply,
 };
 pub use coordinator::{
-    Answer, COMPANION, COMPANION_OF, Coordinator, CoverageLog, Prepared, Session, TableEntry,
+    Answer, COMPANION, COMPANION_OF, Coordinator, CoverageLog, PlanCounts, Prepared, Session,
+    TableEntry,
 };
 pub use coverage::{Coverage, NodeCoverage, NodeOutcome};
 pub use error::{EngineError, WireError, sqlstate};

@@ -112,6 +112,8 @@ async fn figures_are_for_one_user_and_hold_no_data() {
             "hedgerow_statements_total{role=\"coordinator\",outcome=\"ok\"} 1",
             "hedgerow_statements_total{role=\"coordinator\",outcome=\"42501\"} 1",
             "hedgerow_statements_total{role=\"coordinator\",outcome=\"42703\"} 1",
+            "hedgerow_plans_total{source=\"made\"} 1",
+            "hedgerow_plans_total{source=\"remembered\"} 0",
             "hedgerow_node_up{organisation=\"east\"} 1",
             "hedgerow_statement_duration_seconds_count{role=\"coordinator\"} 3",
         ] {

@@ -14,6 +14,7 @@
 //! union       random federations against one DataFusion over the union
 //! faults      what is down, wrong, slow or cancelled
 //! absent      a node gone for one part of a statement and not for another
+//! analyze     where the time of a statement goes
 //! limits      every limit at its edge
 //! http        what an operator's tools see: alive, ready, figures
 //!
@@ -40,6 +41,7 @@
 )]
 
 mod absent;
+mod analyze;
 mod answers;
 mod bad_bytes;
 mod bad_files;

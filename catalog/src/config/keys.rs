@@ -16,6 +16,8 @@ pub(super) const SCANS_MAX: usize = 64;
 pub(super) const INLINE_ROWS_MAX: usize = 1_000;
 pub(super) const INLINE_BYTES_MAX: usize = 131_072;
 pub(super) const PLANNING_TIMEOUT_MS: u64 = 10_000;
+pub(super) const PLANS_CACHED_MAX: usize = 500;
+pub(super) const PLANS_CACHED_BYTES_MAX: usize = 67_108_864;
 pub(super) const STATEMENT_TIMEOUT_MS: u64 = 120_000;
 pub(super) const MESSAGE_BYTES_MAX: usize = 16_777_216;
 pub(super) const ANSWER_ROWS_MAX: usize = 10_000_000;
@@ -200,7 +202,7 @@ pub(super) const SECTIONS: &[Section] = &[
     Section {
         header: "[limits]",
         example: "[limits]",
-        doc: "Checked before the work; each is 1 or more.",
+        doc: "Checked before the work; each is 1 or more, but for `plans_cached_max`.",
         keys: &[
             key(
                 "statement_bytes_max",
@@ -257,6 +259,20 @@ pub(super) const SECTIONS: &[Section] = &[
                 Number(PLANNING_TIMEOUT_MS),
                 None,
                 "Longest time to plan a statement.",
+            ),
+            key(
+                "plans_cached_max",
+                "statements",
+                Number(PLANS_CACHED_MAX as u64),
+                None,
+                "Most statements whose plans are remembered, so that asking again plans nothing; 0 for none.",
+            ),
+            key(
+                "plans_cached_bytes_max",
+                "bytes",
+                Number(PLANS_CACHED_BYTES_MAX as u64),
+                None,
+                "Most memory for them, by an estimate from the size of each plan.",
             ),
             key(
                 "statement_timeout_ms",

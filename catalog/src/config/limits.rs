@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::keys;
 
-/// Named limits, each of 1 or more.
+/// Named limits, each of 1 or more, but for `plans_cached_max`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
@@ -24,6 +24,10 @@ pub struct Limits {
     pub inline_bytes_max: usize,
     /// Longest time to plan a statement, in milliseconds.
     pub planning_timeout_ms: u64,
+    /// Most statements whose plans are remembered; 0 for none.
+    pub plans_cached_max: usize,
+    /// Most memory for remembered plans, as estimated, in bytes.
+    pub plans_cached_bytes_max: usize,
     /// Longest run of a statement, in milliseconds.
     pub statement_timeout_ms: u64,
     /// Largest message on the wire, in bytes.
@@ -53,6 +57,8 @@ impl Default for Limits {
             inline_rows_max: keys::INLINE_ROWS_MAX,
             inline_bytes_max: keys::INLINE_BYTES_MAX,
             planning_timeout_ms: keys::PLANNING_TIMEOUT_MS,
+            plans_cached_max: keys::PLANS_CACHED_MAX,
+            plans_cached_bytes_max: keys::PLANS_CACHED_BYTES_MAX,
             statement_timeout_ms: keys::STATEMENT_TIMEOUT_MS,
             message_bytes_max: keys::MESSAGE_BYTES_MAX,
             answer_rows_max: keys::ANSWER_ROWS_MAX,
@@ -66,7 +72,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The first limit that is zero, by key.
+    /// The first limit that is zero and must not be, by key.
     pub(super) fn zero(&self) -> Option<&'static str> {
         let limits = [
             ("statement_bytes_max", self.statement_bytes_max == 0),
@@ -77,6 +83,7 @@ impl Limits {
             ("inline_rows_max", self.inline_rows_max == 0),
             ("inline_bytes_max", self.inline_bytes_max == 0),
             ("planning_timeout_ms", self.planning_timeout_ms == 0),
+            ("plans_cached_bytes_max", self.plans_cached_bytes_max == 0),
             ("statement_timeout_ms", self.statement_timeout_ms == 0),
             ("message_bytes_max", self.message_bytes_max == 0),
             ("answer_rows_max", self.answer_rows_max == 0),

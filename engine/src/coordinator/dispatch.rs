@@ -9,10 +9,12 @@ use datafusion::arrow::row::{RowConverter, SortField};
 use futures::FutureExt;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use hedgerow_policies::{Block, Join, Relation, released_schema};
+use tokio::sync::Semaphore;
 
+use super::analyze::Watch;
 use super::federation::{FAN_OUT_MAX, Federation, KnownNode, Standing, for_organisation};
 use super::place::Placement;
-use super::running::Running;
+use super::running::{Running, reason};
 use crate::block::emit;
 use crate::channel::{BUNDLE_VERSION, BundleReply, BundleRequest, FragmentHeader};
 use crate::coverage::{NodeCoverage, NodeOutcome};
@@ -119,11 +121,16 @@ pub(crate) async fn gather(
     while !open.is_empty() {
         let bundles = bundles(running, &asks, &open)?;
         open.clear();
+        // Places, and not a bounded buffer: answers are taken in the order of the nodes, and a slow
+        // one must not keep those behind it from being asked.
+        let places = Semaphore::new(FAN_OUT_MAX);
         // Boxed: the compiler cannot prove the unboxed future Send for every lifetime.
-        let asked: Vec<_> =
-            bundles.into_iter().map(|bundle| ask_node(running, &asks, bundle).boxed()).collect();
+        let asked: Vec<_> = bundles
+            .into_iter()
+            .map(|bundle| ask_in_turn(&places, running, &asks, bundle).boxed())
+            .collect();
         let answers: Vec<NodeAnswer> =
-            stream::iter(asked).buffered(FAN_OUT_MAX).try_collect().await?;
+            stream::iter(asked).buffered(usize::MAX).try_collect().await?;
         for answer in answers {
             open.extend(answer.elsewhere);
             for (fragment, k, batches) in answer.parts {
@@ -240,6 +247,18 @@ pub(crate) fn stands(
     }
 }
 
+/// Asks a node once there is a place for one more call.
+async fn ask_in_turn(
+    places: &Semaphore,
+    running: &Running,
+    asks: &[&FragmentAsk],
+    bundle: NodeBundle<'_>,
+) -> Result<NodeAnswer, EngineError> {
+    let closed = |error| EngineError::internal("waiting to ask a node", error);
+    let _place = places.acquire().await.map_err(closed)?;
+    ask_node(running, asks, bundle).await
+}
+
 async fn ask_node(
     running: &Running,
     asks: &[&FragmentAsk],
@@ -249,15 +268,20 @@ async fn ask_node(
     let (numbers, texts): (Vec<usize>, Vec<String>) = bundle.fragments.into_iter().unzip();
     let request = request(running, texts);
     let hash = request.hash();
+    let watch = running.watch_bundle(organisation, &numbers);
     let gathered = match bundle.node.channel.ask(request).await {
-        Ok(reply) => collect(organisation, asks, &numbers, &hash, running, reply).await,
+        Ok(reply) => collect((organisation, &hash), asks, &numbers, running, reply, &watch).await,
         Err(error) => Err(EngineError::Node(error)),
     };
     match gathered {
-        Ok(parts) => Ok(NodeAnswer { parts, elsewhere: vec![] }),
+        Ok(parts) => {
+            watch.ended(NodeOutcome::Answered, "");
+            Ok(NodeAnswer { parts, elsewhere: vec![] })
+        }
         Err(error) => {
             let wire = error.external();
             let outcome = running.outcome_of(organisation, &wire)?;
+            watch.ended(outcome, reason(&wire));
             let anywhere = |number: &usize| {
                 asks.get(*number).is_some_and(|ask| ask.placement == Placement::AnyNode)
             };
@@ -289,12 +313,12 @@ pub(crate) fn request(running: &Running, fragments: Vec<String>) -> BundleReques
 }
 
 async fn collect(
-    organisation: &str,
+    (organisation, hash): (&str, &str),
     asks: &[&FragmentAsk],
     numbers: &[usize],
-    hash: &str,
     running: &Running,
     reply: BundleReply,
+    watch: &Watch,
 ) -> Result<Vec<Part>, EngineError> {
     let bad = |what: &str| EngineError::bad_answer(organisation, what);
     let asked: Vec<&FragmentAsk> = numbers.iter().filter_map(|n| asks.get(*n).copied()).collect();
@@ -313,6 +337,7 @@ async fn collect(
             .ok_or_else(|| bad("its batches do not fit their schema"))?;
         let size = named.get_array_memory_size();
         running.held.try_grow(size).map_err(EngineError::from_execution)?;
+        watch.received(index, &named);
         parts.push(named);
     }
     for (number, _, parts) in &answer {

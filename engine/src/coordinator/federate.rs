@@ -303,8 +303,9 @@ impl Federate<'_> {
         let types: Vec<DataType> =
             coerced.schema().fields().iter().map(|f| f.data_type().clone()).collect();
         let federation = Arc::clone(self.federation);
-        let table = FederatedTable::of_block(block, placement, plain_schema(&schema), federation);
         let name = format!("rows_{}", self.cuts.fetch_add(1, Ordering::Relaxed));
+        let schema = plain_schema(&schema);
+        let table = FederatedTable::of_block(&name, block, placement, schema, federation);
         let scan = scan_of(table, &name, plan.schema(), &types);
         scan.map(Some).map_err(EngineError::from_execution)
     }

@@ -1,7 +1,8 @@
 //! [`Federation`]: the coordinator's view of its nodes and of what each of them serves.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -41,6 +42,8 @@ const SCHEMA: &str = "tables";
 pub(crate) struct KnownNode {
     pub(crate) channel: Arc<dyn NodeChannel>,
     state: RwLock<NodeState>,
+    /// How often what it says of itself has changed.
+    changes: AtomicU64,
 }
 
 #[derive(Debug, Clone)]
@@ -103,9 +106,12 @@ impl KnownNode {
     }
 
     fn set(&self, state: NodeState) {
-        match self.state.write() {
-            Ok(mut old) => *old = state,
-            Err(poisoned) => *poisoned.into_inner() = state,
+        let mut known = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let changed = known.description != state.description;
+        *known = state;
+        // After the change: whoever sees the new number sees the new description.
+        if changed {
+            self.changes.fetch_add(1, Ordering::Release);
         }
     }
 
@@ -199,10 +205,16 @@ impl Federation {
             .into_iter()
             .map(|channel| {
                 let state = NodeState { description: None, failure: None, asked_at: None };
-                Arc::new(KnownNode { channel, state: RwLock::new(state) })
+                let state = RwLock::new(state);
+                Arc::new(KnownNode { channel, state, changes: AtomicU64::new(0) })
             })
             .collect();
         Ok(Self { contracts, nodes, fragment_state: state, proved: Mutex::default() })
+    }
+
+    /// Grows with every change of what a node says it serves, and when one is lost or back.
+    pub(crate) fn changes(&self) -> u64 {
+        self.nodes.iter().map(|node| node.changes.load(Ordering::Acquire)).sum()
     }
 
     /// Asks nodes whose description is missing or stale what they serve.

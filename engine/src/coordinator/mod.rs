@@ -8,9 +8,11 @@
 //!               ├─ parameters, sets, narrow             scalar subqueries, grouping sets, fewer groups
 //!               ├─ rounds ─ running ─ dispatch          one bundle per node and round
 //!               ├─ fragment ─ rows ─ merge_state        plan nodes that read what nodes released
+//!               ├─ plan_cache, analyze                  plans made before; where the time goes
 //!               └─ edge                                 wire types, marks, the client's columns
 //! ```
 
+mod analyze;
 mod carry;
 mod catalog;
 mod cut;
@@ -30,6 +32,7 @@ mod parameters;
 mod people;
 mod percentile;
 mod place;
+mod plan_cache;
 mod rounds;
 mod rows;
 mod running;
@@ -44,6 +47,7 @@ mod views;
 pub(crate) use exact_sum::exact_sum_udf;
 
 pub use edge::{COMPANION, COMPANION_OF};
+pub use plan_cache::PlanCounts;
 pub use running::CoverageLog;
 pub use service::{Answer, Coordinator, Prepared, TableEntry};
 pub use session::Session;

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::task::Poll;
 
 use async_trait::async_trait;
 use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
@@ -25,10 +26,11 @@ use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use hedgerow_catalog::shared_schema;
 use hedgerow_policies::{Block, Expr, Join, Literal, Output, Relation, Source, TableContract};
 
+use super::analyze::Watch;
 use super::dispatch::{FragmentAsk, block_for, check_reachable, check_reply, request, stands};
 use super::federation::Federation;
 use super::place::Placement;
-use super::running::Running;
+use super::running::{Running, reason};
 use crate::block::{Names, NotABlock, ScanTarget, canonical, emit};
 use crate::coverage::{NodeCoverage, NodeOutcome};
 use crate::error::EngineError;
@@ -38,6 +40,8 @@ use crate::error::EngineError;
 pub(crate) struct FederatedTable {
     /// The contract, where the rows are those of a table.
     pub(crate) contract: Option<Arc<TableContract>>,
+    /// As EXPLAIN calls it.
+    name: String,
     /// The block of all its rows and columns.
     base: Block,
     placement: Placement,
@@ -64,17 +68,19 @@ impl FederatedTable {
             output: rows(columns.collect(), None),
         };
         let placement = if contract.reference { Placement::AnyNode } else { Placement::EachNode };
-        Self { contract: Some(contract), base, placement, federation, schema }
+        let name = contract.name.clone();
+        Self { contract: Some(contract), name, base, placement, federation, schema }
     }
 
     /// What each node makes of open tables by `base`, a proved block of rows with this schema.
     pub(crate) fn of_block(
+        name: &str,
         base: Block,
         placement: Placement,
         schema: SchemaRef,
         federation: Arc<Federation>,
     ) -> Self {
-        Self { contract: None, base, placement, federation, schema }
+        Self { contract: None, name: name.to_owned(), base, placement, federation, schema }
     }
 
     /// The contract table it is, and the one organisation it was named in.
@@ -237,7 +243,8 @@ impl TableProvider for FederatedTable {
         );
         let ask = Arc::new(ask);
         let properties = Arc::new(properties);
-        Ok(Arc::new(RowsExec { parts, ask, picked, schema, limit, properties }))
+        let name = self.name.clone();
+        Ok(Arc::new(RowsExec { name, parts, ask, picked, schema, limit, properties }))
     }
 }
 
@@ -269,6 +276,7 @@ fn participants(running: &Running, ask: &FragmentAsk) -> Result<Vec<Vec<(usize, 
 /// Streams rows of an open table, one partition per node.
 #[derive(Debug)]
 struct RowsExec {
+    name: String,
     /// For each partition the nodes that can answer it, with the text they are asked.
     parts: Vec<Vec<(usize, String)>>,
     ask: Arc<FragmentAsk>,
@@ -331,7 +339,8 @@ impl ExecutionPlan for RowsExec {
         let ask = Arc::clone(&self.ask);
         let picked = self.picked.clone();
         let own = Arc::clone(&schema);
-        let asked = RowsAsk { nodes, ask, picked, schema: own, limit: self.limit };
+        let (name, limit) = (self.name.clone(), self.limit);
+        let asked = RowsAsk { name, nodes, ask, picked, schema: own, limit };
         let rows = futures::stream::once(async move { asked.rows(running).await })
             .try_flatten()
             .map_err(|error: EngineError| error.into());
@@ -343,6 +352,7 @@ type Rows = BoxStream<'static, Result<RecordBatch, EngineError>>;
 
 /// What one node is asked for: the first of these that can be reached.
 struct RowsAsk {
+    name: String,
     nodes: Vec<(usize, String)>,
     ask: Arc<FragmentAsk>,
     picked: Option<Vec<usize>>,
@@ -364,15 +374,17 @@ impl RowsAsk {
             }
             let request = request(&running, vec![text.clone()]);
             let hash = request.hash();
+            let watch = running.watch_rows(&organisation, &self.name);
             let error = match node.channel.ask(request).await {
                 Ok(reply) => {
                     check_reply(&organisation, &hash, &[&self.ask], &reply)?;
                     running.take(&reply.header, each)?;
-                    return Ok(self.named(organisation, reply.batches, guard));
+                    return Ok(self.named(organisation, reply.batches, guard, watch));
                 }
                 Err(error) => error,
             };
             let outcome = running.outcome_of(&organisation, &error)?;
+            watch.ended(outcome, reason(&error));
             if outcome == NodeOutcome::Unavailable {
                 node.note_failure(&error);
             }
@@ -394,12 +406,16 @@ impl RowsAsk {
         organisation: String,
         batches: BoxStream<'static, Result<(usize, RecordBatch), EngineError>>,
         guard: Closing,
+        watch: Watch,
     ) -> Rows {
+        let watch = Arc::new(watch);
+        let last = Arc::clone(&watch);
         let most = self.limit.unwrap_or(usize::MAX);
         let mut rows = 0;
         let named = batches.map(move |batch| {
             let _open = &guard;
             let (_, batch) = batch?;
+            watch.received(0, &batch);
             rows += batch.num_rows();
             if rows > most {
                 return Err(EngineError::bad_answer(
@@ -409,7 +425,11 @@ impl RowsAsk {
             }
             renamed(&batch, &self.schema, self.picked.as_deref(), &organisation)
         });
-        named.boxed()
+        let end = futures::stream::poll_fn(move |_| {
+            last.ended(NodeOutcome::Answered, "");
+            Poll::Ready(None)
+        });
+        named.chain(end).boxed()
     }
 }
 

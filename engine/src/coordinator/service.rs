@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::compute::concat_batches;
@@ -10,7 +11,7 @@ use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::CatalogProvider;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, ScalarValue};
-use datafusion::execution::{SendableRecordBatchStream, SessionState};
+use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{Expr as DfExpr, LogicalPlan, Sort, SortExpr};
 use datafusion::physical_plan::memory::MemoryStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -21,6 +22,7 @@ use hedgerow_catalog::{
     Contracts, Limits, SourceConfig, ViewConfig, shared_schema, visible_schema,
 };
 
+use super::analyze::{self, Times, Volume};
 use super::carry::{check_names, is_companion};
 use super::catalog::{CATALOG, FederationCatalog, SHARED, SYSTEM};
 use super::decorrelate::decorrelated;
@@ -32,6 +34,7 @@ use super::federate::federate;
 use super::federation::Federation;
 use super::fragment::FederatedPlanner;
 use super::own_tables::OwnTables;
+use super::plan_cache::{PlanCache, PlanCounts, is_repeatable, plan_bytes};
 use super::rounds::{Round, rounds};
 use super::running::{CoverageLog, Running};
 use super::session::Session;
@@ -58,6 +61,10 @@ pub struct Coordinator {
     views: Arc<Views>,
     own: Arc<OwnTables>,
     state: SessionState,
+    /// The same for merge plans: one partition, so that node order is kept and floats repeat, and no
+    /// functions by name, of which each run would have a copy.
+    merging: SessionState,
+    plans: PlanCache<PlannedQuery>,
     limits: Limits,
     memory: Memory,
     started: u64,
@@ -82,6 +89,17 @@ enum Kind {
         value: String,
     },
     Query(Arc<PlannedQuery>),
+    /// EXPLAIN ANALYZE: the query, and how long it took to plan.
+    Analyze(Arc<PlannedQuery>, Duration),
+}
+
+/// A statement to be planned.
+struct Asked<'a> {
+    statement: &'a str,
+    companions: bool,
+    /// The state of the nodes: [`Federation::changes`].
+    nodes: u64,
+    since: Instant,
 }
 
 #[derive(Debug)]
@@ -126,6 +144,7 @@ impl Prepared {
             Kind::Ready(batch) => batch.schema(),
             Kind::Set { .. } => Arc::new(Schema::empty()),
             Kind::Query(query) => query.edge.schema(),
+            Kind::Analyze(..) => analyze::schema(),
         }
     }
 
@@ -184,11 +203,20 @@ impl Coordinator {
             Ok(())
         })
         .await?;
+        let one = state.config().clone().with_target_partitions(1);
+        let merging = SessionStateBuilder::new_from_existing(state.clone())
+            .with_config(one)
+            .with_scalar_functions(vec![])
+            .with_aggregate_functions(vec![])
+            .with_window_functions(vec![])
+            .build();
         Ok(Arc::new(Self {
             federation,
             views,
             own,
             state,
+            merging,
+            plans: PlanCache::new(limits.plans_cached_max, limits.plans_cached_bytes_max),
             limits,
             memory: Memory::new(&limits),
             started: random_start(),
@@ -205,22 +233,30 @@ impl Coordinator {
         statement: &str,
         companions: bool,
     ) -> Result<Prepared, EngineError> {
+        let since = Instant::now();
         self.federation.refresh().await;
+        // Before planning: a plan that is made while nodes change is taken for an old one.
+        let nodes = self.federation.changes();
         let (coordinator, statement) = (Arc::clone(self), statement.to_owned());
+        if let Some(query) = self.plans.find(&statement, companions, nodes) {
+            let kind = Kind::Query(query);
+            return Ok(Prepared { statement, statement_id: self.next_id(), kind });
+        }
         planning::plan(self.limits.planning_timeout_ms, async move {
-            let kind = coordinator.kind(&statement, companions).await?;
+            let asked = Asked { statement: &statement, companions, nodes, since };
+            let kind = coordinator.kind(&asked).await?;
             Ok(Prepared { statement, statement_id: coordinator.next_id(), kind })
         })
         .await
     }
 
-    async fn kind(&self, statement: &str, companions: bool) -> Result<Kind, EngineError> {
-        match parse_statement(statement, TextLimits::of_statements(&self.limits))? {
+    async fn kind(&self, asked: &Asked<'_>) -> Result<Kind, EngineError> {
+        match parse_statement(asked.statement, TextLimits::of_statements(&self.limits))? {
             Statement::Statement(inner) => match *inner {
                 SqlStatement::Set(set) => set_option(&set),
-                other => self.plan(Statement::Statement(Box::new(other)), companions).await,
+                other => self.plan(Statement::Statement(Box::new(other)), asked).await,
             },
-            explain @ Statement::Explain(_) => self.plan(explain, companions).await,
+            explain @ Statement::Explain(_) => self.plan(explain, asked).await,
             other => Err(EngineError::ReadOnly { what: statement_kind(&other) }),
         }
     }
@@ -230,7 +266,7 @@ impl Coordinator {
         format!("{:016x}-{number}", self.started)
     }
 
-    async fn plan(&self, statement: Statement, companions: bool) -> Result<Kind, EngineError> {
+    async fn plan(&self, statement: Statement, asked: &Asked<'_>) -> Result<Kind, EngineError> {
         read_only(&statement)?;
         let plan = resolve_within(&self.state, statement, &self.limits)
             .await
@@ -238,16 +274,38 @@ impl Coordinator {
         check_names(&plan)?;
         match plan {
             LogicalPlan::Explain(explained) => {
-                let query = self.federated(explained.plan.as_ref().clone(), companions).await?;
+                let query =
+                    self.federated(explained.plan.as_ref().clone(), asked.companions).await?;
                 let PlannedQuery { plan, fragments, parameters, .. } = &query;
                 Ok(Kind::Ready(explain(&self.federation, fragments, parameters, plan)?))
             }
-            LogicalPlan::Analyze(_) => Err(EngineError::NotSplit {
-                what: "EXPLAIN ANALYZE is not available".to_owned(),
-                hint: "use EXPLAIN".to_owned(),
-            }),
-            plan => Ok(Kind::Query(Arc::new(self.federated(plan, companions).await?))),
+            LogicalPlan::Analyze(analysed) => {
+                let input = analysed.input.as_ref().clone();
+                let query = self.federated(input, asked.companions).await?;
+                Ok(Kind::Analyze(Arc::new(query), asked.since.elapsed()))
+            }
+            plan => Ok(Kind::Query(self.query(plan, asked).await?)),
         }
+    }
+
+    /// Plans a query, and keeps the plan where it would be the same again.
+    async fn query(
+        &self,
+        plan: LogicalPlan,
+        asked: &Asked<'_>,
+    ) -> Result<Arc<PlannedQuery>, EngineError> {
+        let repeatable = is_repeatable(&plan);
+        // What nodes are asked is about as large as the plan it is made from.
+        let resolved_bytes = plan_bytes(std::iter::once(&plan));
+        let query = Arc::new(self.federated(plan, asked.companions).await?);
+        self.plans.note_made();
+        if repeatable {
+            let made = query.parameters.values().chain(std::iter::once(&query.plan));
+            let bytes = resolved_bytes + plan_bytes(made);
+            let key = (asked.statement.to_owned(), asked.companions);
+            self.plans.keep(key, asked.nodes, &query, bytes);
+        }
+        Ok(query)
     }
 
     async fn federated(
@@ -309,17 +367,51 @@ impl Coordinator {
                 memory(vec![], &schema)?
             }
             Kind::Query(query) => {
-                let running = Arc::new(Running::new(
-                    (statement_id.clone(), prepared.statement),
-                    session,
-                    &self.federation,
-                    &coverage,
-                    self.memory.statement(),
-                ));
-                self.run_query(&query, running).await?
+                let running = self.running(&statement_id, prepared.statement, session, &coverage);
+                self.run_query(&query, Arc::new(running)).await?
+            }
+            Kind::Analyze(query, planning) => {
+                let running = self.running(&statement_id, prepared.statement, session, &coverage);
+                let batch = self.analyze(&query, planning, running.analysed()).await?;
+                memory(vec![batch], &schema)?
             }
         };
         Ok(Answer { schema, stream, coverage, statement_id })
+    }
+
+    fn running(
+        &self,
+        statement_id: &str,
+        statement: String,
+        session: &Session,
+        coverage: &Arc<CoverageLog>,
+    ) -> Running {
+        let statement = (statement_id.to_owned(), statement);
+        Running::new(statement, session, &self.federation, coverage, self.memory.statement())
+    }
+
+    /// Runs a query to its end, and tells where the time went. The answer itself is not kept.
+    async fn analyze(
+        &self,
+        query: &Arc<PlannedQuery>,
+        planning: Duration,
+        running: Running,
+    ) -> Result<RecordBatch, EngineError> {
+        let running = Arc::new(running);
+        let Some(analysis) = running.analysis().map(Arc::clone) else {
+            return Err(EngineError::Internal { what: "a run that is not watched", source: None });
+        };
+        let started = Instant::now();
+        self.run_rounds(query, &running).await?;
+        let gathered = started.elapsed();
+        let mut rows = self.merged(query, &running).await?;
+        let mut answer = Volume::default();
+        while let Some(batch) = rows.next().await {
+            answer.add(&batch.map_err(EngineError::from_execution)?);
+        }
+        let run = started.elapsed();
+        let times = Times { planning, run, merge: run - gathered };
+        analysis.report(times, answer, &running.coverage.snapshot())
     }
 
     async fn run_query(
@@ -327,10 +419,34 @@ impl Coordinator {
         query: &Arc<PlannedQuery>,
         running: Arc<Running>,
     ) -> Result<SendableRecordBatchStream, EngineError> {
+        self.run_rounds(query, &running).await?;
+        self.merged(query, &running).await
+    }
+
+    async fn run_rounds(
+        &self,
+        query: &PlannedQuery,
+        running: &Arc<Running>,
+    ) -> Result<(), EngineError> {
         for round in &query.rounds {
-            self.run_round(query, round, &running).await?;
+            if let Some(analysis) = running.analysis() {
+                analysis.begin_round(&round.fragments);
+            }
+            self.run_round(query, round, running).await?;
+            if let Some(analysis) = running.analysis() {
+                analysis.end_round();
+            }
         }
-        let rows = self.run_plan(&query.plan, &running).await?;
+        Ok(())
+    }
+
+    /// The answer, merged from what was gathered.
+    async fn merged(
+        &self,
+        query: &Arc<PlannedQuery>,
+        running: &Arc<Running>,
+    ) -> Result<SendableRecordBatchStream, EngineError> {
+        let rows = self.run_plan(&query.plan, running).await?;
         let schema = query.edge.schema();
         let query = Arc::clone(query);
         let mut count = AnswerCount::new(&self.limits);
@@ -375,11 +491,7 @@ impl Coordinator {
         plan: &LogicalPlan,
         running: &Arc<Running>,
     ) -> Result<SendableRecordBatchStream, EngineError> {
-        let mut state = self.state.clone();
-        // One partition over what was gathered: node order is kept, so floats repeat.
-        if !reads_rows(plan) {
-            state.config_mut().options_mut().execution.target_partitions = 1;
-        }
+        let mut state = if reads_rows(plan) { &self.state } else { &self.merging }.clone();
         state.config_mut().set_extension(Arc::clone(running));
         let context = task_context(&state, &running.memory).map_err(EngineError::from_execution)?;
         let timeout_ms = self.limits.planning_timeout_ms;
@@ -392,6 +504,11 @@ impl Coordinator {
         self.federation.refresh().await;
         let nodes = self.federation.nodes.iter();
         nodes.map(|n| (n.organisation().to_owned(), n.description().is_some())).collect()
+    }
+
+    /// How many plans were reused and how many were made.
+    pub fn plan_counts(&self) -> PlanCounts {
+        self.plans.counts()
     }
 
     /// Lists every table, for metadata calls. Nodes that are down break nothing here.
@@ -501,7 +618,13 @@ fn read_only(statement: &Statement) -> Result<(), EngineError> {
                 | SqlStatement::ShowTables { .. }
                 | SqlStatement::ShowColumns { .. }
         ),
-        Statement::Explain(explained) => return read_only(&explained.statement),
+        Statement::Explain(explained) => match explained.statement.as_ref() {
+            Statement::Explain(_) => {
+                let message = "one EXPLAIN at a time, please".to_owned();
+                return Err(EngineError::Invalid { message });
+            }
+            statement => return read_only(statement),
+        },
         _ => false,
     };
     if allowed { Ok(()) } else { Err(EngineError::ReadOnly { what: statement_kind(statement) }) }
