@@ -66,7 +66,7 @@ impl Question<'_> {
             .filter(|(_, other)| self.places().check(other, Use::Key).is_ok())
             .filter_map(|(name, other)| {
                 let own = &inline.data_type(name)?.0;
-                let theirs = self.type_of(other)?;
+                let theirs = self.plain_type(other)?;
                 keeps_apart(own, &theirs).then(|| inline.place(name)).flatten()
             })
             .collect();
@@ -74,7 +74,7 @@ impl Question<'_> {
     }
 
     /// The type of an expression, where it is plain.
-    fn type_of(&self, expr: &Expr) -> Option<DataType> {
+    fn plain_type(&self, expr: &Expr) -> Option<DataType> {
         match expr {
             Expr::Column { relation, name } => {
                 Some(self.contracts.get(*relation)?.column(name)?.data_type.clone())
@@ -89,8 +89,8 @@ impl Question<'_> {
             Expr::Function { name, .. } if name == "date_part" => Some(DataType::Int32),
             Expr::Case { branches, otherwise, .. } => {
                 let mut results = branches.iter().map(|(_, then)| then).chain(otherwise.as_deref());
-                let first = self.type_of(results.next()?)?;
-                results.all(|other| self.type_of(other).as_ref() == Some(&first)).then_some(first)
+                let first = self.plain_type(results.next()?)?;
+                results.all(|other| self.plain_type(other).as_ref() == Some(&first)).then_some(first)
             }
             Expr::Parameter { .. }
             | Expr::And(_)
