@@ -99,9 +99,12 @@ pub async fn run_on(
         false => None,
     };
     let channels = channels(config, node.as_ref())?;
-    let coordinator = Coordinator::connect(contracts, channels, config.limits)
-        .await
-        .map_err(ServeError::Coordinator)?;
+    let own = config.federation.as_ref().map(|federation| federation.tables.clone());
+    let own = own.unwrap_or_default();
+    let coordinator =
+        Coordinator::connect_with(contracts, channels, &config.views, &own, config.limits)
+            .await
+            .map_err(ServeError::Coordinator)?;
     let answering = match config.federation_id() {
         Some(id) => {
             let name = config.name.clone();

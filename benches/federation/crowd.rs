@@ -152,7 +152,7 @@ fn url(server: &RunningServer) -> String {
 }
 
 /// A hash that costs little: the checks of many nodes at once would take gigabytes.
-fn cheap_hash() -> Result<String, Failure> {
+pub(crate) fn cheap_hash() -> Result<String, Failure> {
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(8, 1, 1, None)?);
     let salt = SaltString::encode_b64(b"federation bench")?;
     Ok(argon2.hash_password(PASSWORD.as_bytes(), &salt)?.to_string())

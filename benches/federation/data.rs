@@ -36,7 +36,8 @@ use crate::tables::{Home, NODES, TABLES, Table};
 const VERSION: u32 = 2;
 /// So that two threads share a node's file evenly.
 const ROW_GROUP_ROWS: usize = 128 * 1_024;
-const COMPLETE: &str = "complete";
+/// Written last.
+pub(crate) const COMPLETE: &str = "complete";
 const CUSTOMER: &str = "l_custkey";
 
 /// The folder with all tables at a scale, made if it is not there yet.
@@ -58,6 +59,13 @@ pub(crate) fn ensure(scale: f64) -> Result<PathBuf, Failure> {
     Ok(folder)
 }
 
+/// Tells whether the data are at scale 1 or more.
+pub(crate) fn is_whole(data: &Path) -> bool {
+    let name = data.file_name().map(|name| name.to_string_lossy().into_owned());
+    let scale = name.as_deref().and_then(|name| name.split('-').nth(1)?.parse::<f64>().ok());
+    scale.is_some_and(|scale| scale >= 1.0)
+}
+
 /// The file with a table's rows at a node.
 pub(crate) fn file(data: &Path, table: &Table, node: usize) -> PathBuf {
     part(&data.join(table.name), table.part_of(node))
@@ -70,7 +78,8 @@ pub(crate) fn schema(data: &Path, table: &Table) -> Result<SchemaRef, Failure> {
     Ok(Arc::clone(metadata.schema()))
 }
 
-fn part(folder: &Path, number: usize) -> PathBuf {
+/// The file of one node, or the one of all.
+pub(crate) fn part(folder: &Path, number: usize) -> PathBuf {
     folder.join(format!("part_{number}.parquet"))
 }
 
@@ -101,7 +110,8 @@ fn write(table: &Table, scale: f64, data: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn writer(path: &Path, schema: SchemaRef) -> Result<ArrowWriter<File>, Failure> {
+/// Writes a file in the form of all of them.
+pub(crate) fn writer(path: &Path, schema: SchemaRef) -> Result<ArrowWriter<File>, Failure> {
     let properties = WriterProperties::builder()
         .set_compression(Compression::SNAPPY)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))

@@ -42,23 +42,41 @@ pub(crate) struct Federation {
     folder: TempDir,
 }
 
+/// What a federation has beside the tables of the data.
+#[derive(Default)]
+pub(crate) struct Extra {
+    /// Contracts by name, as TOML.
+    pub(crate) contracts: Vec<(String, String)>,
+    /// More of the configuration of each node.
+    pub(crate) node_configs: Vec<String>,
+}
+
 /// One server process.
-struct Server {
+pub(crate) struct Server {
     process: Process,
-    url: String,
-    started: Duration,
+    pub(crate) url: String,
+    pub(crate) started: Duration,
 }
 
 impl Federation {
     /// Starts the nodes one after the other, then the coordinator.
     pub(crate) async fn start(data: &Path) -> Result<Self, Failure> {
+        Self::start_with(data, &Extra::default()).await
+    }
+
+    /// The same with more tables.
+    pub(crate) async fn start_with(data: &Path, extra: &Extra) -> Result<Self, Failure> {
         let folder = tempfile::tempdir()?;
         let path = folder.path();
         let names: Vec<String> = (0..NODES).map(|node| format!("node_{node}")).collect();
         prepare(path, data, &names, &hash_password(PASSWORD)?)?;
+        for (name, text) in &extra.contracts {
+            fs::write(path.join("contracts").join(format!("{name}.toml")), text)?;
+        }
         let mut nodes = vec![];
         for (node, name) in names.iter().enumerate() {
-            let config = node_config(data, node, name, &TABLES);
+            let mut config = node_config(data, node, name, &TABLES);
+            config.push_str(extra.node_configs.get(node).map_or("", String::as_str));
             fs::write(path.join(name).join("serve.toml"), config)?;
             nodes.push(Server::start(path, name).await?);
         }
@@ -112,7 +130,7 @@ impl Federation {
 
 impl Server {
     /// Starts a server and waits until a client has logged in.
-    async fn start(folder: &Path, name: &str) -> Result<Self, Failure> {
+    pub(crate) async fn start(folder: &Path, name: &str) -> Result<Self, Failure> {
         let begin = Instant::now();
         let program = std::env::var_os("HEDGEROW_BENCH_PROGRAM");
         let mut child = Command::new(program.unwrap_or(env!("CARGO_BIN_EXE_hedgerow").into()))
@@ -134,7 +152,7 @@ impl Server {
         Ok(server)
     }
 
-    fn process(&self) -> u32 {
+    pub(crate) fn process(&self) -> u32 {
         self.process.0.id()
     }
 }

@@ -1,5 +1,5 @@
 //! What a federation does with many clients, with clients that leave, and with many groups. Main
-//! entries: [`clients`], [`cancel`], [`merge`].
+//! entries: [`clients`], [`cancel`], [`merge`], [`repeat`].
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -43,6 +43,10 @@ const WORKING_MS: f64 = 10.0;
 const QUIET: Duration = Duration::from_millis(200);
 const WATCH_MAX: Duration = Duration::from_secs(10);
 const CANCEL_MS: Aim = Aim::AtMost(500.0);
+
+/// How often a statement is asked again.
+const REPEATS: usize = 100;
+const REPEATS_UNMEASURED: usize = 10;
 
 /// At scale 1 a million groups at each of four nodes, the same at all: every part with each of five
 /// numbers.
@@ -139,6 +143,26 @@ async fn asked(
         all.extend(done??);
     }
     Ok(all)
+}
+
+/// What it saves that the plan of a statement is remembered: the same text again and again, and in
+/// turns with it texts that differ in a remark only.
+pub(crate) async fn repeat(federation: &Federation, report: &mut Report) -> Result<(), Failure> {
+    let mut client = federation.client().await?;
+    let (mut again, mut anew) = (vec![], vec![]);
+    for turn in 0..REPEATS + REPEATS_UNMEASURED {
+        let known = ask(&mut client, SMALL).await?.ms;
+        let unknown = ask(&mut client, &format!("{SMALL} -- {turn}")).await?.ms;
+        if turn >= REPEATS_UNMEASURED {
+            again.push(known);
+            anew.push(unknown);
+        }
+    }
+    let (again, anew) = (median(&again), median(&anew));
+    report.noted("repeat_again_ms", "small question, its plan remembered", again, "ms");
+    report.noted("repeat_anew_ms", "planned anew", anew, "ms");
+    report.noted("repeat_saved_ms", "saved by remembering", anew - again, "ms");
+    Ok(())
 }
 
 /// How soon nodes stop to work for a client that has left, seen from the processor time they use.

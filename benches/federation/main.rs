@@ -16,24 +16,34 @@
 //! measure      runs in turns, medians
 //! figures      many clients, clients that leave, many groups
 //! crowd        very many nodes in one process
+//! fleet        very many nodes, each a process
+//! gates        what the gate costs, over six questions about people
+//! stream       very many rows of an open table
+//! plain        a Flight server without a federation
 //! processes    what the system says of a process: memory, processor time
 //! report       the table and the line of JSON
 //! ```
 //!
 //! `HEDGEROW_BENCH_SCALE` sets the scale factor (1), `HEDGEROW_BENCH_ROUNDS` the measured rounds
-//! (15, and 5 of the 22), `HEDGEROW_BENCH_PROGRAM` another `hedgerow` to run. Arguments choose what
-//! is measured by name, `-- q1 small tpch`, as does `HEDGEROW_BENCH_ONLY`, `q17,q20`.
+//! (15, and 5 of the 22), `HEDGEROW_BENCH_PROCESSES` the most node processes of `processes` (240),
+//! `HEDGEROW_BENCH_PROGRAM` another `hedgerow` to run. Arguments choose what
+//! is measured by name, `-- q1 small tpch`, as does `HEDGEROW_BENCH_ONLY`, `q17,q20`. Only by its name
+//! is measured what takes very long: `processes`.
 
 mod answers;
 mod crowd;
 mod data;
 mod federation;
 mod figures;
+mod fleet;
+mod gates;
 mod measure;
+mod plain;
 mod processes;
 mod questions;
 mod reference;
 mod report;
+mod stream;
 mod tables;
 mod tpch;
 
@@ -61,6 +71,8 @@ struct Settings {
     scale: f64,
     rounds: usize,
     tpch_rounds: usize,
+    /// Most node processes at once.
+    processes_max: usize,
     /// Names of comparisons, questions and figures; empty for all.
     only: Vec<String>,
 }
@@ -84,12 +96,18 @@ impl Settings {
             scale: number("HEDGEROW_BENCH_SCALE", 1.0)?,
             rounds: rounds(15.0)?,
             tpch_rounds: rounds(5.0)?,
+            processes_max: (number("HEDGEROW_BENCH_PROCESSES", 240.0)? as usize).max(1),
             only: arguments.cloned().chain(only.map(str::to_owned)).collect(),
         })
     }
 
     fn wants(&self, name: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|wanted| wanted == name)
+    }
+
+    /// Tells whether something is asked for by its name; it is not part of everything.
+    fn names(&self, name: &str) -> bool {
+        self.only.iter().any(|wanted| wanted == name)
     }
 
     fn wants_query(&self, query: &Query) -> bool {
@@ -102,6 +120,7 @@ fn main() -> ExitCode {
     let done = match arguments.split_first() {
         Some((first, folders)) if first == reference::ARGUMENT => reference::serve(folders),
         Some((first, folders)) if first == crowd::ARGUMENT => crowd::serve(folders),
+        Some((first, folders)) if first == plain::ARGUMENT => plain::serve(folders),
         _ => run(&arguments),
     };
     match done {
@@ -192,8 +211,21 @@ async fn measure_all(settings: &Settings, data: &Path, report: &mut Report) -> R
     if settings.wants("merge") {
         figures::merge(data, &mut reference, report).await?;
     }
+    if settings.wants("repeat") {
+        figures::repeat(&federation, report).await?;
+    }
+    drop(federation);
+    if settings.wants("gates") {
+        gates::measure(data, settings.tpch_rounds, report).await?;
+    }
+    if settings.wants("stream") {
+        stream::measure(data, settings.scale, report).await?;
+    }
     if settings.wants("nodes") {
         crowd::measure(data, report).await?;
+    }
+    if settings.names("processes") {
+        fleet::measure(data, settings.processes_max, report).await?;
     }
     Ok(())
 }
@@ -206,7 +238,7 @@ struct Sides<'a> {
 }
 
 /// One answer's time, and the processor time of those who worked for it.
-async fn timed(
+pub(crate) async fn timed(
     cpu_ms: &impl Fn() -> f64,
     answer: impl Future<Output = Result<Answer, Failure>>,
 ) -> Result<Run, Failure> {

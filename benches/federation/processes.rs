@@ -37,6 +37,14 @@ fn status_mib(process: u32, key: &str) -> f64 {
     kib.map_or(f64::NAN, |kib: f64| kib / 1_024.0)
 }
 
+/// Memory that programs can still have, in MiB; not a number where the system does not tell.
+pub(crate) fn available_mib() -> f64 {
+    let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = memory.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()).and_then(|kib| kib.parse().ok());
+    kib.map_or(f64::NAN, |kib: f64| kib / 1_024.0)
+}
+
 /// Processor time of a process since it started, in milliseconds.
 pub(crate) fn cpu_ms(process: u32) -> f64 {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();

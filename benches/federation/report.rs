@@ -155,6 +155,19 @@ impl Report {
         ));
     }
 
+    /// Notes two sides without a target.
+    pub(crate) fn ratio(&mut self, key: &str, title: &str, first: f64, second: f64) {
+        if first.is_nan() || second.is_nan() {
+            return;
+        }
+        let ratio = first / second;
+        self.figure(&format!("{key}_first_ms"), first);
+        self.figure(&format!("{key}_second_ms"), second);
+        self.figure(&format!("{key}_ratio"), ratio);
+        self.lines
+            .push(format!("{title:<38} {first:>9.1} ms / {second:>9.1} ms  {ratio:.2} times"));
+    }
+
     /// Notes a figure without a target; what the system does not tell is left out.
     pub(crate) fn noted(&mut self, key: &str, title: &str, value: f64, unit: &str) {
         if !value.is_nan() {

@@ -150,7 +150,8 @@ impl Protected {
     }
 }
 
-fn contract(
+/// A contract with these columns; `roles` is the rest of a column's table.
+pub(crate) fn contract(
     head: String,
     schema: &Schema,
     roles: impl Fn(&str) -> &'static str,

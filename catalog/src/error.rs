@@ -172,6 +172,9 @@ pub enum ConfigProblem {
     /// Both a path and a mapping, or neither.
     #[error("needs either `path` or `sql`, and not both")]
     PathOrSql,
+    /// Both a text and a file of it, or neither.
+    #[error("needs either `sql` or `file`, and not both")]
+    SqlOrFile,
     /// A mapping or a Parquet source with keys that only CSV files take.
     #[error("only CSV files take this key")]
     OnlyCsv,

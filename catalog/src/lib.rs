@@ -25,7 +25,7 @@ mod source;
 pub use config::{
     FederationConfig, FederationNode, LedgerConfig, Limits, LogConfig, LogFormat, MetricsConfig,
     PolicyConfig, ServerConfig, SourceConfig, SourceFormat, TableConfig, TablePolicyConfig,
-    TlsConfig, UsersConfig, configuration_reference,
+    TlsConfig, UsersConfig, ViewConfig, configuration_reference,
 };
 pub use contracts::{Contracts, arrow_schema, shared_schema, visible_schema};
 pub use description::{Member, NodeDescription, TableDescription};

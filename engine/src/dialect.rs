@@ -1,10 +1,16 @@
 //! The pinned dialect: session settings that decide what a text means, whatever a user SETs.
 
+use std::sync::Arc;
+
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::SessionConfig;
 
+use hedgerow_catalog::Limits;
+
 use crate::coordinator::exact_sum_udf;
+use crate::limits::functions::bounded;
 use crate::node::people_udaf;
+use crate::optimizer::physical_rules;
 
 /// Settings for reading statements and fragments: the same at every coordinator and node.
 ///
@@ -25,6 +31,8 @@ pub(crate) fn session_config(target_partitions: usize) -> SessionConfig {
     options.sql_parser.enable_ident_normalization = true;
     options.sql_parser.collect_spans = false;
     options.optimizer.expand_views_at_output = false;
+    // It leaves windows without rows they look at.
+    options.optimizer.enable_window_limits = false;
     // The planner and the executor disagree on whether `x IS NOT TRUE` may be NULL. That harms
     // nothing, but the check turns it into an error.
     options.execution.skip_physical_aggregate_schema_check = true;
@@ -32,12 +40,20 @@ pub(crate) fn session_config(target_partitions: usize) -> SessionConfig {
 }
 
 /// A session with the engine's functions and no catalog.
-pub(crate) fn state_builder(config: SessionConfig) -> SessionStateBuilder {
-    let mut builder = SessionStateBuilder::new().with_config(config).with_default_features();
+pub(crate) fn state_builder(config: SessionConfig, limits: &Limits) -> SessionStateBuilder {
+    let mut builder = SessionStateBuilder::new()
+        .with_config(config)
+        .with_default_features()
+        .with_physical_optimizer_rules(physical_rules());
     if let Some(functions) = builder.aggregate_functions() {
         functions.push(people_udaf());
     }
     if let Some(functions) = builder.scalar_functions() {
+        for function in functions.iter_mut() {
+            if let Some(bounded) = bounded(function, limits.function_bytes_max) {
+                *function = Arc::new(bounded);
+            }
+        }
         functions.push(exact_sum_udf());
     }
     builder

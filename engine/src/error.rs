@@ -247,11 +247,16 @@ impl EngineError {
             Self::Limit { limit, .. } => (
                 None,
                 Some(format!(
-                    "ask for less, or raise `limits.{limit}` in the server's configuration"
+                    "{}, or raise `limits.{limit}` in the server's configuration",
+                    match limit.starts_with("inline_") {
+                        true => "filter or aggregate the table before it is joined",
+                        false => "ask for less",
+                    }
                 )),
             ),
             Self::Planning { .. } => {
-                (None, Some("write the statement in a simpler way".to_owned()))
+                let hint = "ask in several statements, each with fewer joins, CTEs and operators";
+                (None, Some(hint.to_owned()))
             }
             Self::ReadOnly { .. } => (None, Some("write a SELECT".to_owned())),
             Self::Files => (
@@ -301,7 +306,10 @@ impl EngineError {
                 }
                 DataFusionError::NotImplemented(_) => Self::NotSplit {
                     what: "the statement uses something that is not implemented".to_owned(),
-                    hint: "simplify the statement".to_owned(),
+                    hint:
+                        "write correlated subqueries as joins, one aggregate per query, and sets \
+                           of plain columns"
+                            .to_owned(),
                 },
                 _ => Self::internal("execution", error),
             },

@@ -16,6 +16,7 @@ mod dialect;
 mod error;
 mod limits;
 mod node;
+mod optimizer;
 mod parse;
 mod work;
 
@@ -26,7 +27,7 @@ pub use channel::{
 };
 pub use coordinator::{
     Answer, Answering, COMPANION, COMPANION_OF, Coordinator, CoverageLog, LEVELS_MAX, Middle,
-    Prepared, Session, TableEntry,
+    PlanCounts, Prepared, Session, TableEntry,
 };
 pub use coverage::{Coverage, NodeCoverage, NodeOutcome};
 pub use error::{EngineError, WireError, sqlstate};

@@ -53,7 +53,7 @@ async fn metrics(State(http): State<Http>, headers: HeaderMap) -> Response {
         return (StatusCode::UNAUTHORIZED, challenge, words).into_response();
     }
     let nodes = http.shared.coordinator.nodes_up().await;
-    match http.shared.metrics.text(nodes) {
+    match http.shared.metrics.text(nodes, http.shared.coordinator.plan_counts()) {
         Ok(text) => ([(CONTENT_TYPE, MEDIA_TYPE)], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }

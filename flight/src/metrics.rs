@@ -4,10 +4,10 @@
 //! table, group or cell, and nothing is counted that the gate has not let out.
 
 use std::fmt;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use hedgerow_engine::sqlstate;
+use hedgerow_engine::{PlanCounts, sqlstate};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -36,6 +36,11 @@ struct Outcome {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Source {
+    source: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Organisation {
     organisation: String,
 }
@@ -46,6 +51,7 @@ pub(crate) struct Metrics {
     ended: Family<Outcome, Counter<u64, AtomicU64>>,
     running: Family<Role, Gauge>,
     duration: Family<Role, Histogram>,
+    plans: Family<Source, Counter<u64, AtomicU64>>,
     node_up: Family<Organisation, Gauge>,
 }
 
@@ -62,6 +68,7 @@ impl Metrics {
         let running = Family::default();
         let duration =
             Family::<Role, Histogram>::new_with_constructor(|| Histogram::new(DURATIONS));
+        let plans = Family::default();
         let node_up = Family::default();
         registry.register(
             "statements",
@@ -77,13 +84,18 @@ impl Metrics {
             duration.clone(),
         );
         registry.register(
+            "plans",
+            "Queries by where their plan came from: remembered, or made",
+            plans.clone(),
+        );
+        registry.register(
             "node_up",
             "Whether the node of an organisation answered when it was last asked (1) or not (0)",
             node_up.clone(),
         );
         let version = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The program", version);
-        Self { registry, ended, running, duration, node_up }
+        Self { registry, ended, running, duration, plans, node_up }
     }
 
     /// Notes the begin of a statement or bundle.
@@ -100,8 +112,15 @@ impl Metrics {
         self.duration.get_or_create(&Role { role }).observe(duration.as_secs_f64());
     }
 
-    /// All figures, with the nodes as they are now.
-    pub(crate) fn text(&self, nodes: Vec<(String, bool)>) -> Result<String, fmt::Error> {
+    /// All figures, with the nodes and the counts of plans as they are now.
+    pub(crate) fn text(
+        &self,
+        nodes: Vec<(String, bool)>,
+        plans: PlanCounts,
+    ) -> Result<String, fmt::Error> {
+        for (source, count) in [("remembered", plans.reused), ("made", plans.made)] {
+            self.plans.get_or_create(&Source { source }).inner().store(count, Ordering::Relaxed);
+        }
         for (organisation, up) in nodes {
             self.node_up.get_or_create(&Organisation { organisation }).set(i64::from(up));
         }
@@ -130,12 +149,15 @@ mod tests {
         metrics.ended("node", Some("ok"), Duration::from_millis(7));
         metrics.began("node");
         metrics.ended("node", Some("4711 \"people\""), Duration::from_millis(7));
-        let text = metrics.text(vec![("northmoor".to_owned(), false)]).unwrap();
+        let plans = PlanCounts { reused: 3, made: 2 };
+        let text = metrics.text(vec![("northmoor".to_owned(), false)], plans).unwrap();
         for line in [
             "hedgerow_statements_total{role=\"node\",outcome=\"ok\"} 1",
             "hedgerow_statements_total{role=\"node\",outcome=\"other\"} 1",
             "hedgerow_statements_running{role=\"coordinator\"} 1",
             "hedgerow_statement_duration_seconds_bucket{le=\"0.01\",role=\"node\"} 2",
+            "hedgerow_plans_total{source=\"remembered\"} 3",
+            "hedgerow_plans_total{source=\"made\"} 2",
             "hedgerow_node_up{organisation=\"northmoor\"} 0",
         ] {
             assert!(text.contains(line), "no {line} in\n{text}");

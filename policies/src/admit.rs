@@ -3,17 +3,20 @@
 //! A node calls [`admit`] on blocks it lowered itself from its own resolved plan, so nothing a
 //! coordinator claims is believed. Anything not known to be allowed is refused.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::block::{
-    AggregateFunction, Block, Expr, Join, Literal, Measure, Output, Relation, UnaryTest,
-};
+use crate::block::{AggregateFunction, Block, Join, Measure, Output};
 use crate::contract::{Role, Scope, TableContract};
+use crate::derived::with_derived;
 use crate::expression::{Places, Use};
 use crate::gate::GatedColumns;
+use crate::joins::links_people;
+use crate::lineage::{Carried, check_not_repeated, conditions};
+use crate::measure::{addends_that_contribute, differs_from, links};
 use crate::preset::Policy;
 use crate::refusal::{Refusal, Rule};
+use crate::scalar::{Expr, Literal, UnaryTest};
 
 /// What a node does with an admitted block.
 #[derive(Debug, Clone)]
@@ -32,8 +35,9 @@ pub enum Admission {
 /// What the gate needs to know about one measure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CellRule {
-    /// Output column (of the gated block) that counts the cell's contributors, capped at k.
-    pub contributors: usize,
+    /// Output columns (of the gated block) that count the cell's contributors, and those to each
+    /// addend of its argument, capped at k: each must be enough.
+    pub contributors: Vec<usize>,
     /// Cells with the same number are withheld together.
     pub linked: usize,
     /// What the hidden value may be when the cell is withheld.
@@ -78,8 +82,8 @@ pub fn admit(
         let name = block.tables().find(|name| is_protected(name));
         return Err(rows_of_protected(name.unwrap_or_default()));
     }
-    let contracts = flat_contracts(block, contract)?;
-    Question { block, contracts: &contracts }.admit_protected(policy)
+    let (block, contracts) = with_derived(block, contract)?;
+    Question { block: &block, contracts: &contracts }.admit_protected(policy)
 }
 
 fn rows_of_protected(table: &str) -> Refusal {
@@ -128,32 +132,11 @@ fn is_visible(
         Some(Some(contract)) => {
             contract.column(name).is_some_and(|column| !column.roles.is_empty())
         }
-        _ => block.from.get(relation).is_some_and(|relation| relation.block().is_some()),
+        _ => block.from.get(relation).is_some_and(|relation| match relation.inline() {
+            Some(inline) => inline.place(name).is_some(),
+            None => relation.block().is_some(),
+        }),
     }
-}
-
-/// The contracts of a protected block's relations, by position. What is derived, and NOT IN with its
-/// NULLs, are not judged over protected tables yet.
-fn flat_contracts(
-    block: &Block,
-    contract: &dyn Fn(&str) -> Option<Arc<TableContract>>,
-) -> Result<Vec<Arc<TableContract>>, Refusal> {
-    let one = |relation: &Relation| {
-        let plain = match relation.join {
-            Join::First | Join::Inner | Join::Left(_) | Join::Semi(_) | Join::Anti(_) => {
-                relation.table_name().and_then(contract)
-            }
-            Join::NotIn(_) => None,
-        };
-        plain.ok_or_else(|| {
-            Refusal::new(
-                Rule::S6Inner,
-                "a subquery stands below an aggregate over a protected table",
-                "join the tables directly, and ask for one aggregate",
-            )
-        })
-    };
-    block.from.iter().map(one).collect()
 }
 
 /// Judges the blocks of one bundle together: at most one protected question per family of people.
@@ -186,13 +169,13 @@ pub fn admit_bundle(
     Ok(())
 }
 
-struct Question<'a> {
-    block: &'a Block,
-    contracts: &'a [Arc<TableContract>],
+pub(crate) struct Question<'a> {
+    pub(crate) block: &'a Block,
+    pub(crate) contracts: &'a [Arc<TableContract>],
 }
 
 impl Question<'_> {
-    fn places(&self) -> Places<'_> {
+    pub(crate) fn places(&self) -> Places<'_> {
         Places { contracts: self.contracts }
     }
 
@@ -200,19 +183,21 @@ impl Question<'_> {
         let Output::Groups { keys, measures } = &self.block.output else {
             return Err(rows_of_protected(self.protected_name()));
         };
+        self.check_inline()?;
         self.check_joins()?;
         self.check_conditions()?;
         for key in keys {
             self.places().check(key, Use::Key)?;
         }
-        let mut condition: Option<&Expr> = None;
+        let mut condition: Option<Carried> = None;
         for measure in measures {
             self.check_measure(measure)?;
-            for own in self.conditions_of(measure) {
-                if condition.is_some_and(|known| known != own) {
+            for own in conditions(self.block, self.contracts, measure) {
+                if condition.as_ref().is_some_and(|known| *known != own) {
                     return Err(Refusal::new(
                         Rule::S3Condition,
-                        "the question has more than one FILTER or CASE condition",
+                        "the question has more than one condition: FILTER, CASE or an optional table, \
+                         those of inner queries among them",
                         "ask for one condition per statement, or make it a group key",
                     ));
                 }
@@ -227,7 +212,7 @@ impl Question<'_> {
         self.protected().next().map_or("", |(_, contract)| contract.name.as_str())
     }
 
-    fn protected(&self) -> impl Iterator<Item = (usize, &TableContract)> {
+    pub(crate) fn protected(&self) -> impl Iterator<Item = (usize, &TableContract)> {
         self.contracts
             .iter()
             .enumerate()
@@ -235,158 +220,9 @@ impl Question<'_> {
             .map(|(i, c)| (i, c.as_ref()))
     }
 
-    // ------------------------------------------------------------------ joins
-
-    /// S5: people are equated, rows are not multiplied, people stand on the preserved side.
-    fn check_joins(&self) -> Result<(), Refusal> {
-        let mut protected = self.protected().map(|(i, _)| i);
-        let first = protected.next().unwrap_or(0);
-        if let Some(relation) = self.block.from.get(first)
-            && !matches!(relation.join, Join::First | Join::Inner)
-        {
-            return Err(Refusal::new(
-                Rule::S5Join,
-                format!(
-                    "protected table `{}` stands on the optional side of an outer join, or below \
-                     EXISTS or IN, of tables that are not about people",
-                    relation.name()
-                ),
-                "name the protected table first, or use an inner join",
-            ));
-        }
-        let mut linked = BTreeSet::from([first]);
-        let mut many: BTreeSet<usize> = BTreeSet::new();
-        let mut waiting: Vec<usize> = protected.collect();
-        loop {
-            let before = waiting.len();
-            waiting.retain(|&relation| {
-                let links = self.person_links(relation, &linked);
-                if links.is_empty() {
-                    return true;
-                }
-                // What only has to exist, or not, multiplies nothing.
-                if !self.is_existence(relation) {
-                    many.extend(several_rows(&links));
-                }
-                linked.insert(relation);
-                false
-            });
-            if waiting.is_empty() || waiting.len() == before {
-                break;
-            }
-        }
-        if let Some(relation) = waiting.first().and_then(|&r| self.block.from.get(r)) {
-            return Err(Refusal::new(
-                Rule::S5Join,
-                format!("protected table `{}` is not joined on the person column", relation.name()),
-                "join protected tables with an equality of their person columns, \
-                 such as `a.person_number = b.person_number`",
-            ));
-        }
-        if many.len() > 1 {
-            return Err(Refusal::new(
-                Rule::S5FanOut,
-                "two protected tables with several rows per person are joined, which multiplies rows",
-                "join to a table with one row per person, or ask each table on its own",
-            ));
-        }
-        self.check_open_relations(linked)
-    }
-
-    /// Tells whether a relation only has to have a match, or none (EXISTS, IN, NOT EXISTS).
-    fn is_existence(&self, relation: usize) -> bool {
-        let join = self.block.from.get(relation).map(|relation| &relation.join);
-        matches!(join, Some(Join::Semi(_) | Join::Anti(_)))
-    }
-
-    /// The equalities that link protected `relation` to those already linked.
-    fn person_links(&self, relation: usize, linked: &BTreeSet<usize>) -> Vec<PersonLink> {
-        self.conjuncts_of(relation)
-            .filter_map(|conjunct| {
-                let (a, b) = conjunct.column_equality()?;
-                let (own, other) = if a.0 == relation { (a, b) } else { (b, a) };
-                if own.0 != relation || !linked.contains(&other.0) {
-                    return None;
-                }
-                let own_contract = self.contracts.get(own.0)?;
-                let other_contract = self.contracts.get(other.0)?;
-                links_people(own_contract, own.1, other_contract, other.1).then(|| PersonLink {
-                    own: (own.0, is_unique(own_contract, own.1)),
-                    other: (other.0, is_unique(other_contract, other.1)),
-                })
-            })
-            .collect()
-    }
-
-    /// Conjuncts that decide how `relation` is joined.
-    fn conjuncts_of(&self, relation: usize) -> Box<dyn Iterator<Item = &Expr> + '_> {
-        match self.block.from.get(relation).map(|r| &r.join) {
-            Some(Join::First | Join::Inner) | None => Box::new(self.block.filter.iter()),
-            Some(join) => Box::new(join.on().iter()),
-        }
-    }
-
-    /// Open relations must be unique on what they are joined by, so that rows are not multiplied.
-    fn check_open_relations(&self, mut known: BTreeSet<usize>) -> Result<(), Refusal> {
-        let mut waiting: Vec<usize> =
-            (0..self.contracts.len()).filter(|i| !known.contains(i)).collect();
-        loop {
-            let before = waiting.len();
-            waiting.retain(|&relation| {
-                let unique = self.is_existence(relation) || self.open_is_unique(relation, &known);
-                if unique {
-                    known.insert(relation);
-                }
-                !unique
-            });
-            if waiting.is_empty() {
-                return Ok(());
-            }
-            if waiting.len() == before {
-                break;
-            }
-        }
-        let name = waiting.first().and_then(|&r| self.block.from.get(r)).map_or("", Relation::name);
-        Err(Refusal::new(
-            Rule::S5FanOut,
-            format!(
-                "table `{name}` is not joined on a whole key of its own, which would multiply rows"
-            ),
-            format!("equate every column of a key of `{name}` with a dimension"),
-        ))
-    }
-
-    fn open_is_unique(&self, relation: usize, known: &BTreeSet<usize>) -> bool {
-        let Some(contract) = self.contracts.get(relation) else { return false };
-        let bound: BTreeSet<&str> = self
-            .conjuncts_of(relation)
-            .filter_map(|conjunct| {
-                let Expr::Binary { left, operator: crate::BinaryOperator::Equal, right } = conjunct
-                else {
-                    return None;
-                };
-                [(left, right), (right, left)].into_iter().find_map(|(own, other)| {
-                    match own.as_ref() {
-                        Expr::Column { relation: r, name }
-                            if *r == relation && other.relations().is_subset(known) =>
-                        {
-                            Some(name.as_str())
-                        }
-                        _ => None,
-                    }
-                })
-            })
-            .collect();
-        contract.columns.iter().any(|c| c.unique && bound.contains(c.name.as_str()))
-            || contract
-                .keys
-                .iter()
-                .any(|key| !key.is_empty() && key.iter().all(|c| bound.contains(c.as_str())))
-    }
-
     // ------------------------------------------------------- conditions, measures
 
-    fn check_conditions(&self) -> Result<(), Refusal> {
+    pub(crate) fn check_conditions(&self) -> Result<(), Refusal> {
         let on = self.block.from.iter().flat_map(|relation| relation.join.expressions());
         for conjunct in self.block.filter.iter().chain(on) {
             if !self.equates_identifiers(conjunct) {
@@ -407,11 +243,12 @@ impl Question<'_> {
     }
 
     /// S3 and S8.
-    fn check_measure(&self, measure: &Measure) -> Result<(), Refusal> {
+    pub(crate) fn check_measure(&self, measure: &Measure) -> Result<(), Refusal> {
         use AggregateFunction as F;
         if let Some(condition) = &measure.condition {
             self.places().check(condition, Use::Condition)?;
         }
+        check_not_repeated(self.block, self.contracts, measure)?;
         let name = measure.function.name();
         if measure.function.is_extreme() {
             return Err(Refusal::new(
@@ -433,6 +270,7 @@ impl Question<'_> {
         if measure.function == F::Count {
             return match measure.arguments.as_slice() {
                 [] => Ok(()),
+                [person] if self.is_optional_person(person) => Ok(()),
                 [argument] => self.places().check(peel(argument), Use::Counted),
                 _ => Err(unsupported_measure(name)),
             };
@@ -461,6 +299,16 @@ impl Question<'_> {
         ))
     }
 
+    /// `count(person)` of an optional relation counts rows that have a match there.
+    fn is_optional_person(&self, expr: &Expr) -> bool {
+        let Expr::Column { relation, name } = expr else { return false };
+        let join = self.block.from.get(*relation).map(|relation| &relation.join);
+        matches!(join, Some(Join::Left(_)))
+            && self.contracts.get(*relation).is_some_and(|contract| {
+                contract.person().is_some_and(|person| person.column == *name)
+            })
+    }
+
     fn is_person(&self, contract: &TableContract, name: &str) -> bool {
         contract.person().is_some_and(|person| person.column == name)
             || contract.is_protected()
@@ -468,15 +316,6 @@ impl Question<'_> {
                 && contract.column(name).is_some_and(|c| {
                     c.has_role(Role::Identifier) && c.scope == Some(Scope::Federation) && c.unique
                 })
-    }
-
-    /// The conditions a measure carries: its FILTER and the WHEN of a CASE argument.
-    fn conditions_of<'m>(&self, measure: &'m Measure) -> Vec<&'m Expr> {
-        let case = measure.arguments.iter().filter_map(|argument| match peel(argument) {
-            Expr::Case { branches, .. } => branches.first().map(|(when, _)| when),
-            _ => None,
-        });
-        measure.condition.iter().chain(case).collect()
     }
 
     // ------------------------------------------------------------ gate columns
@@ -490,15 +329,12 @@ impl Question<'_> {
         let person = self.person_expr()?;
         let mut columns =
             Appended { person, k, first: keys.len() + measures.len(), conditions: vec![None] };
-        let mut linked: BTreeMap<(Vec<&Expr>, Option<&Expr>), usize> = BTreeMap::new();
         let mut cells: Vec<CellRule> = Vec::with_capacity(measures.len());
-        for measure in measures {
-            let key = (measure.arguments.iter().map(peel).collect(), measure.condition.as_ref());
-            let next = linked.len();
-            let link = *linked.entry(key).or_insert(next);
+        for (measure, linked) in measures.iter().zip(links(measures)) {
+            let conditions = contributing(measure, self.contracts).into_iter();
             cells.push(CellRule {
-                contributors: columns.column_for(contributing(measure, self.contracts)),
-                linked: link,
+                contributors: conditions.map(|condition| columns.column_for(condition)).collect(),
+                linked,
                 bounds: cell_bounds(measure, self.contracts),
             });
         }
@@ -517,7 +353,7 @@ impl Question<'_> {
     }
 
     /// The person column of the first protected relation, which is always on the preserved side.
-    fn person_expr(&self) -> Result<Expr, Refusal> {
+    pub(crate) fn person_expr(&self) -> Result<Expr, Refusal> {
         self.protected()
             .next()
             .and_then(|(relation, contract)| {
@@ -552,26 +388,10 @@ pub fn cell_bounds(measure: &Measure, contracts: &[Arc<TableContract>]) -> CellB
     if measure.function != AggregateFunction::Count {
         return CellBounds::Unknown;
     }
-    let mut protected = contracts.iter().filter(|contract| contract.is_protected());
-    let one_row = matches!((protected.next(), protected.next()), (Some(only), None)
-        if only.one_row_per_person());
+    let protected = contracts.iter().filter(|contract| contract.is_protected());
+    let one_row =
+        protected.clone().count() > 0 && protected.into_iter().all(|c| c.one_row_per_person());
     if measure.distinct || one_row { CellBounds::People } else { CellBounds::Rows }
-}
-
-/// An equality of people between two relations: each with whether its column is unique there.
-struct PersonLink {
-    own: (usize, bool),
-    other: (usize, bool),
-}
-
-/// The relations that may bring several rows to one row of the other side: none of the columns they
-/// are linked by is unique in them.
-fn several_rows(links: &[PersonLink]) -> BTreeSet<usize> {
-    let sides = || links.iter().flat_map(|link| [link.own, link.other]);
-    sides()
-        .map(|(relation, _)| relation)
-        .filter(|relation| !sides().any(|(own, unique)| own == *relation && unique))
-        .collect()
 }
 
 /// The gate's people counts, one per different condition.
@@ -607,8 +427,8 @@ impl Appended {
 }
 
 /// G2: who contributes to a cell. Rows under the condition whose arguments are not NULL and, where
-/// they are summed, not zero.
-fn contributing(measure: &Measure, contracts: &[Arc<TableContract>]) -> Option<Expr> {
+/// they are summed, not zero; and the same of each addend of a sum of several columns.
+fn contributing(measure: &Measure, contracts: &[Arc<TableContract>]) -> Vec<Option<Expr>> {
     let mut conjuncts: Vec<Expr> = measure.condition.iter().cloned().collect();
     for argument in measure.arguments.iter().map(peel) {
         conjuncts.push(Expr::Is {
@@ -616,20 +436,33 @@ fn contributing(measure: &Measure, contracts: &[Arc<TableContract>]) -> Option<E
             test: UnaryTest::Null,
             negated: true,
         });
-        if measure.function != AggregateFunction::Count && measure.arguments.len() == 1 {
-            let differs = |zero: Literal| Expr::Binary {
-                left: Box::new(argument.clone()),
-                operator: crate::BinaryOperator::NotEqual,
-                right: Box::new(Expr::Literal(zero)),
-            };
-            conjuncts.push(differs(Literal::int64(0)));
-            // Floats have a second zero, which no comparison takes for the first.
-            if reads_float(argument, contracts) {
-                conjuncts.push(differs(Literal::negative_zero()));
-            }
-        }
     }
-    // A condition alone may be an AND: keep it flat, as the normal form wants it.
+    let summed = match measure.arguments.as_slice() {
+        [argument] if measure.function != AggregateFunction::Count => Some(peel(argument)),
+        _ => None,
+    };
+    let Some(argument) = summed else { return vec![flat(conjuncts)] };
+    let parts = addends_that_contribute(argument, contracts);
+    std::iter::once(argument)
+        .chain(parts)
+        .map(|part| {
+            let own = conjuncts.iter().cloned();
+            flat(own.chain(differs_from_zero(part, contracts)).collect())
+        })
+        .collect()
+}
+
+fn differs_from_zero(argument: &Expr, contracts: &[Arc<TableContract>]) -> Vec<Expr> {
+    let mut conjuncts = vec![differs_from(argument, Literal::int64(0))];
+    // Floats have a second zero, which no comparison takes for the first.
+    if reads_float(argument, contracts) {
+        conjuncts.push(differs_from(argument, Literal::negative_zero()));
+    }
+    conjuncts
+}
+
+/// A condition alone may be an AND: keep it flat, as the normal form wants it.
+fn flat(conjuncts: Vec<Expr>) -> Option<Expr> {
     let flat: Vec<Expr> = conjuncts
         .into_iter()
         .flat_map(|c| match c {
@@ -649,32 +482,6 @@ fn reads_float(expr: &Expr, contracts: &[Arc<TableContract>]) -> bool {
         }
     });
     found
-}
-
-/// S5: two columns whose equality says "the same person": both person columns of one scope, or one
-/// identifier that both contracts declare to belong to one person.
-fn links_people(a: &TableContract, x: &str, b: &TableContract, y: &str) -> bool {
-    let type_of = |contract: &TableContract, name: &str| {
-        contract.column(name).map(|column| column.data_type.clone())
-    };
-    if !a.is_protected() || !b.is_protected() || type_of(a, x) != type_of(b, y) {
-        return false;
-    }
-    let person = |contract: &TableContract, name: &str| {
-        contract.person().filter(|p| p.column == name).map(|p| p.scope)
-    };
-    if let (Some(left), Some(right)) = (person(a, x), person(b, y)) {
-        return left == right;
-    }
-    let within = |contract: &TableContract, name: &str| {
-        contract.column(name).is_some_and(|c| c.within_person && c.has_role(Role::Identifier))
-    };
-    x == y && within(a, x) && within(b, y)
-}
-
-fn is_unique(contract: &TableContract, name: &str) -> bool {
-    contract.column(name).is_some_and(|c| c.unique)
-        || contract.keys.iter().any(|key| key.len() == 1 && key.iter().all(|c| c == name))
 }
 
 fn unsupported_measure(name: &str) -> Refusal {

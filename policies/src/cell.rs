@@ -61,7 +61,7 @@ pub struct LedgerRecord {
     pub statement_id: String,
     /// Canonical identity of the cell, the same from every coordinator.
     pub cell_id: String,
-    /// Data epochs of the tables read, in order of the block's relations.
+    /// Data epochs of the tables read, in order, those of derived relations among them.
     pub epochs: Vec<String>,
     /// Hash of the policy in force.
     pub policy_hash: String,
@@ -89,8 +89,17 @@ pub fn cell_id(
     let mut keys = keys.to_vec();
     keys.sort();
     let mut hasher = Sha256::new();
-    for (relation, version) in block.from.iter().zip(versions) {
-        hasher.update(format!("{}@{version} {:?}\n", relation.name(), relation.join));
+    for (table, version) in block.tables().zip(versions) {
+        hasher.update(format!("{table}@{version}\n"));
+    }
+    for relation in &block.from {
+        match relation.block() {
+            Some(inner) => hasher.update(format!("{inner:?} {:?}\n", relation.join)),
+            None => match relation.inline() {
+                Some(inline) => hasher.update(format!("{inline:?} {:?}\n", relation.join)),
+                None => hasher.update(format!("{} {:?}\n", relation.name(), relation.join)),
+            },
+        }
     }
     for conjunct in &block.filter {
         hasher.update(format!("{conjunct:?}\n"));
@@ -111,9 +120,9 @@ pub struct LedgerContext<'a> {
     pub release_id: &'a str,
     /// The statement answered.
     pub statement_id: &'a str,
-    /// Contract versions, by relation.
+    /// Contract versions, by table in the order of the block.
     pub versions: &'a [u32],
-    /// Data epochs, by relation.
+    /// Data epochs, by table in the order of the block.
     pub epochs: &'a [String],
     /// Hash of the policy in force.
     pub policy_hash: &'a str,

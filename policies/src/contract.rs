@@ -106,6 +106,8 @@ pub struct TableContract {
     pub reference: bool,
     /// Declared keys, each a set of column names unique together within one organisation.
     pub keys: Vec<Vec<String>>,
+    /// Pairs of measures whose product may be summed and averaged.
+    pub products: Vec<(String, String)>,
     /// Columns in order.
     pub columns: Vec<ColumnContract>,
 }
@@ -151,6 +153,14 @@ pub enum ContractViolation {
     #[error("key column `{column}` is not a column of the table")]
     UnknownKeyColumn {
         /// The column named.
+        column: String,
+    },
+    /// A product of what is not two different measures.
+    #[error(
+        "`products` names `{column}`: each product is of two different columns with role `measure` that are numbers"
+    )]
+    NotAProduct {
+        /// The column at fault.
         column: String,
     },
     /// A reference table must be open.
@@ -208,6 +218,11 @@ impl TableContract {
             self.column(&person.column).is_some_and(|column| column.unique)
                 || self.keys.iter().any(|key| key.as_slice() == [person.column.clone()])
         })
+    }
+
+    /// Tells whether the product of two columns may be summed.
+    pub fn lists_product(&self, x: &str, y: &str) -> bool {
+        self.products.iter().any(|(a, b)| (a == x && b == y) || (a == y && b == x))
     }
 
     /// Parses a contract type name into its one Arrow wire type.
@@ -269,6 +284,19 @@ impl TableContract {
         for column in self.keys.iter().flatten() {
             if self.column(column).is_none() {
                 return Err(ContractViolation::UnknownKeyColumn { column: column.clone() });
+            }
+        }
+        self.validate_products()
+    }
+
+    fn validate_products(&self) -> Result<(), ContractViolation> {
+        let factor = |name: &str| {
+            self.column(name).is_some_and(|c| c.has_role(Role::Measure) && c.data_type.is_numeric())
+        };
+        for (a, b) in &self.products {
+            let wrong = [a, b].into_iter().find(|name| !factor(name));
+            if let Some(column) = wrong.or((a == b).then_some(a)) {
+                return Err(ContractViolation::NotAProduct { column: column.clone() });
             }
         }
         Ok(())

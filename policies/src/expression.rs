@@ -1,13 +1,18 @@
 //! What an expression may contain, by the place it stands in (rules S2, S3, S4, S9).
 //!
 //! Everything here is total: it cannot fail on any row, so no error can tell a row apart. Arithmetic
-//! and failing casts over protected columns wait for total evaluation and are refused.
+//! over protected columns is refused, but for the days between two dates and what `measure` allows
+//! inside a sum; so are casts that may fail.
 
 use std::sync::Arc;
 
-use crate::block::{Expr, Literal};
+use arrow::datatypes::DataType;
+
 use crate::contract::{Role, TableContract};
+use crate::derived::DERIVED;
+use crate::measure::{check_arithmetic, is_arithmetic};
 use crate::refusal::{Refusal, Rule};
+use crate::scalar::{BinaryOperator, Expr, Literal};
 
 /// Where an expression stands in a protected question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +36,8 @@ const TOTAL_FUNCTIONS: &[&str] = &[
     "coalesce",
     "concat",
     "date_part",
+    "greatest",
+    "least",
     "left",
     "lower",
     "ltrim",
@@ -46,8 +53,14 @@ const TOTAL_FUNCTIONS: &[&str] = &[
 /// Longest LIKE pattern: a longer one may not compile once there is a row to match.
 const PATTERN_BYTES_MAX: usize = 256;
 
+/// Most values that `least(n, cap)` may leave besides the first.
+const CAP_MAX: f64 = 20.0;
+
 /// Parts of a date that `date_part` gives for every value. `date_trunc` fails on far dates.
 const DATE_PARTS: &[&str] = &["year", "quarter", "month", "week", "day", "dow", "doy"];
+
+/// Parts of a time of day, which every timestamp has and no date.
+const TIME_PARTS: &[&str] = &["hour", "minute"];
 
 /// The contracts of a block's relations, by position.
 #[derive(Clone, Copy)]
@@ -66,7 +79,40 @@ enum ColumnKind {
     Identifier,
 }
 
-impl Places<'_> {
+impl<'a> Places<'a> {
+    /// Tells whether a relation holds rows about people; one that is not known does.
+    pub(crate) fn is_protected(self, relation: usize) -> bool {
+        self.contracts.get(relation).is_none_or(|contract| contract.is_protected())
+    }
+
+    /// Tells whether the contract lists the product of two columns.
+    pub(crate) fn lists_product(self, relation: usize, x: &str, y: &str) -> bool {
+        self.contracts.get(relation).is_some_and(|contract| contract.lists_product(x, y))
+    }
+
+    /// The sides of `date - date`: whole days, which every two dates have between them.
+    pub(crate) fn date_difference<'e>(self, expr: &'e Expr) -> Option<(&'e Expr, &'e Expr)> {
+        let Expr::Binary { left, operator: BinaryOperator::Minus, right } = expr else {
+            return None;
+        };
+        let date = |side: &Expr| self.type_of(side) == Some(&DataType::Date32);
+        (date(left) && date(right)).then_some((left.as_ref(), right.as_ref()))
+    }
+
+    /// The type of a column or constant.
+    fn type_of<'t>(self, expr: &'t Expr) -> Option<&'t DataType>
+    where
+        'a: 't,
+    {
+        match expr {
+            Expr::Column { relation, name } => {
+                Some(&self.contracts.get(*relation)?.column(name)?.data_type)
+            }
+            Expr::Literal(literal) => Some(&literal.data_type.0),
+            _ => None,
+        }
+    }
+
     fn kind(&self, relation: usize, name: &str) -> (ColumnKind, bool) {
         let Some(contract) = self.contracts.get(relation) else {
             return (ColumnKind::Identifier, false);
@@ -110,6 +156,12 @@ impl Places<'_> {
         match expr {
             Expr::Column { relation, name } => match self.kind(*relation, name).0 {
                 ColumnKind::Open | ColumnKind::Dimension => Ok(()),
+                ColumnKind::Measure { .. } if self.is_derived(*relation) => Err(Refusal::new(
+                    Rule::S2Key,
+                    "a number of single people cannot be a group key as it is",
+                    "band it, such as CASE WHEN n = 1 THEN '1' ELSE '2 or more' END, or cap a count: \
+                     least(n, 3)",
+                )),
                 ColumnKind::Measure { .. } => Err(Refusal::new(
                     Rule::S2Key,
                     format!("measure `{name}` cannot be a group key: its values are nearly unique"),
@@ -129,11 +181,41 @@ impl Places<'_> {
             }
             Expr::Binary { operator, .. } if operator.is_comparison() => self.check_band(expr),
             Expr::Between { .. } => self.check_band(expr),
+            capped if self.is_capped(capped) => Ok(()),
             other => {
-                check_node(other)?;
+                if let Some((Expr::Column { .. }, Expr::Column { .. })) =
+                    self.date_difference(other)
+                {
+                    return Err(Refusal::new(
+                        Rule::S2Key,
+                        "the days between two dates are a measure and cannot be a group key",
+                        "band them: CASE WHEN a - b < 7 THEN 'under a week' ELSE 'longer' END",
+                    ));
+                }
+                self.check_total(other)?;
                 other.children().into_iter().try_for_each(|child| self.check_key(child))
             }
         }
+    }
+
+    fn is_derived(&self, relation: usize) -> bool {
+        self.contracts.get(relation).is_some_and(|contract| contract.name == DERIVED)
+    }
+
+    /// `least(n, 3)` of a whole number with a declared range: as many bands as a CASE would have.
+    fn is_capped(&self, expr: &Expr) -> bool {
+        let Expr::Function { name, arguments } = expr else { return false };
+        let [Expr::Column { relation, name: column }, Expr::Literal(cap)] = arguments.as_slice()
+        else {
+            return false;
+        };
+        let kind = self.kind(*relation, column).0;
+        let contract = self.contracts.get(*relation).and_then(|contract| contract.column(column));
+        let least = contract.filter(|c| c.data_type.is_integer()).and_then(|c| c.range);
+        let cap = cap.text.as_deref().and_then(|text| text.parse::<i32>().ok()).map(f64::from);
+        name == "least"
+            && matches!(kind, ColumnKind::Measure { .. })
+            && matches!((least, cap), (Some((least, _)), Some(cap)) if cap - least <= CAP_MAX)
     }
 
     /// A condition inside a key: a measure may be compared there with constants only.
@@ -154,7 +236,7 @@ impl Places<'_> {
                 children.into_iter().try_for_each(|child| self.check_band(child))
             }
             other => {
-                check_node(other)?;
+                self.check_total(other)?;
                 children.into_iter().try_for_each(|child| self.check_key(child))
             }
         }
@@ -176,8 +258,24 @@ impl Places<'_> {
                 "filter on dimensions and measures; nobody can be looked up",
             ));
         }
-        check_node(expr)?;
+        self.check_total(expr)?;
         expr.children().into_iter().try_for_each(|child| self.check_condition(child))
+    }
+
+    /// S9: an expression that cannot fail, as far as it is not its operands that do.
+    fn check_total(&self, expr: &Expr) -> Result<(), Refusal> {
+        let part_of_time = match expr {
+            Expr::Function { name, arguments } if name == "date_part" => {
+                matches!(arguments.as_slice(), [Expr::Literal(part), moment]
+                    if is_among(part, TIME_PARTS)
+                        && matches!(self.type_of(moment), Some(DataType::Timestamp(..))))
+            }
+            _ => false,
+        };
+        if part_of_time || self.date_difference(expr).is_some() {
+            return Ok(());
+        }
+        check_node(expr)
     }
 
     fn identifier_beside_literal(&self, expr: &Expr) -> Option<String> {
@@ -204,6 +302,7 @@ impl Places<'_> {
             },
             Expr::Literal(literal) if literal.text.is_some() => Ok(()),
             Expr::Case { .. } => self.check_conditional(expr, Use::Counted),
+            _ if is_arithmetic(expr) => check_arithmetic(*self, expr),
             _ => Err(bare_measure()),
         }
     }
@@ -227,6 +326,7 @@ impl Places<'_> {
             Expr::Case { .. } if place == Use::Measured => {
                 self.check_conditional(expr, Use::Measured)
             }
+            _ if place == Use::Measured && is_arithmetic(expr) => check_arithmetic(*self, expr),
             _ => Err(bare_measure()),
         }
     }
@@ -275,14 +375,19 @@ fn check_node(expr: &Expr) -> Result<(), Refusal> {
         Expr::Binary { operator, .. } if operator.is_bitwise() => {
             Err(fallible("a bitwise operator"))
         }
-        Expr::Binary { operator: crate::BinaryOperator::Concat, .. } => Ok(()),
+        Expr::Binary { operator: BinaryOperator::Concat, .. } => Ok(()),
         Expr::Binary { .. } => Err(fallible("arithmetic")),
         Expr::Cast { or_null: true, .. } => Ok(()),
         Expr::Cast { to, .. } => match to.0 {
-            arrow::datatypes::DataType::Utf8 => Ok(()),
+            DataType::Utf8 => Ok(()),
             _ => Err(fallible("CAST")),
         },
         Expr::Function { name, arguments } => check_function(name, arguments),
+        Expr::Window(window) => Err(Refusal::new(
+            Rule::S7BelowGate,
+            format!("the window of `{}` stands inside an expression", window.function.name()),
+            "give it a name in a subquery, partitioned by the person column",
+        )),
     }
 }
 
@@ -299,8 +404,9 @@ fn check_function(name: &str, arguments: &[Expr]) -> Result<(), Refusal> {
         .skip(constants_from)
         .all(|argument| matches!(argument, Expr::Literal(l) if positive(l)));
     let unit = match name {
-        "date_part" => matches!(arguments.first(), Some(Expr::Literal(l))
-            if l.text.as_ref().is_some_and(|t| DATE_PARTS.contains(&t.to_lowercase().as_str()))),
+        "date_part" => {
+            matches!(arguments.first(), Some(Expr::Literal(part)) if is_among(part, DATE_PARTS))
+        }
         _ => true,
     };
     if TOTAL_FUNCTIONS.contains(&name) && safe_arguments && unit {
@@ -311,6 +417,10 @@ fn check_function(name: &str, arguments: &[Expr]) -> Result<(), Refusal> {
         format!("function `{name}` with these arguments is not allowed over a protected table"),
         format!("allowed are: {}", TOTAL_FUNCTIONS.join(", ")),
     ))
+}
+
+fn is_among(part: &Literal, parts: &[&str]) -> bool {
+    part.text.as_ref().is_some_and(|text| parts.contains(&text.to_lowercase().as_str()))
 }
 
 fn fallible(what: &str) -> Refusal {
@@ -350,7 +460,7 @@ fn not_continuous(name: &str) -> Refusal {
 fn bare_measure() -> Refusal {
     Refusal::new(
         Rule::S3Measure,
-        "an aggregate over a protected table takes one bare measure column",
-        "write sum(x), avg(x), count(x) FILTER (WHERE …), and calculate with the results",
+        "an aggregate over a protected table takes a measure column, or a sum of them",
+        "write sum(x), sum(x + y), count(x) FILTER (WHERE …), and calculate with the results",
     )
 }

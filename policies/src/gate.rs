@@ -273,10 +273,11 @@ impl Verdicts {
         let links = columns.cells.iter().map(|cell| cell.linked + 1).max().unwrap_or(0);
         let mut verdicts = vec![vec![true; all.num_rows()]; links];
         for cell in &columns.cells {
-            let contributors = counts(all, cell.contributors)?;
             let verdict = verdicts.get_mut(cell.linked).ok_or(GateError::Shape)?;
-            for (released, n) in verdict.iter_mut().zip(contributors) {
-                *released &= n >= i64::from(columns.k);
+            for column in &cell.contributors {
+                for (released, n) in verdict.iter_mut().zip(counts(all, *column)?) {
+                    *released &= n >= i64::from(columns.k);
+                }
             }
         }
         Ok(Self(verdicts))

@@ -5,6 +5,7 @@
 //! ```text
 //! contract   what a shared table is: roles, person column, protection
 //! block      one query block in normal form: the thing that is judged
+//! derived    what a derived relation is worth: its contract, by lineage
 //! admit      block + contracts -> what must hold for it to leave, or a refusal with its rule
 //! gate       executed block -> Released<Bundle>, the only thing a node may send
 //! cell       identity of a released cell and its ledger record
@@ -12,26 +13,36 @@
 //! ```
 
 mod admit;
+mod admit_inline;
 mod block;
 mod cell;
 mod contract;
+mod derived;
 mod expression;
 mod gate;
+mod inline;
+mod joins;
+mod lineage;
+mod measure;
 mod preset;
 mod refusal;
+mod scalar;
+mod window;
 
 pub use admit::{Admission, CellBounds, CellRule, admit, admit_bundle, cell_bounds};
-pub use block::{
-    AggregateFunction, BinaryOperator, Block, ColumnPlace, Expr, Join, Literal, Measure, OrderKey,
-    Output, Relation, Source, TypeName, UnaryTest,
-};
+pub use block::{AggregateFunction, Block, Join, Measure, OrderKey, Output, Relation, Source};
 pub use cell::{CellStatus, LedgerContext, LedgerRecord, cell_id, ledger_records};
 pub use contract::{
     ColumnContract, ContractViolation, PersonColumn, Protection, Role, Scope, TableContract,
 };
+pub use derived::with_derived;
 pub use gate::{
     Executed, GateError, GatedColumns, Passed, Released, ReleasedFragment, ReleasedTable, gate,
     pass, released_schema,
 };
+pub use inline::InlineTable;
+pub use measure::{decimal_result, widened};
 pub use preset::{K_FLOOR, K_MAX, Policy, PolicyError, Preset};
 pub use refusal::{Refusal, Rule};
+pub use scalar::{BinaryOperator, ColumnPlace, Expr, Literal, TypeName, UnaryTest};
+pub use window::{Frame, FrameBound, FrameUnits, Window, WindowFunction, WindowOrder};

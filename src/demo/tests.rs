@@ -220,6 +220,7 @@ fn every_contract_is_valid() {
             protection: read.person.map_or(Protection::Open, Protection::Protected),
             reference: read.reference,
             keys: read.keys,
+            products: vec![],
         };
         contract.validate().unwrap_or_else(|e| panic!("{name}: {e}"));
     }

@@ -64,7 +64,7 @@ impl Meta {
     }
 }
 
-const TABLES: &str = "SELECT table_name, protection, reference, organisations, description \
+const TABLES: &str = "SELECT table_name, kind, protection, reference, organisations, description \
                       FROM system.tables ORDER BY table_name";
 
 fn unknown(line: &str) -> Meta {

@@ -11,43 +11,11 @@ use std::time::{Duration, Instant};
 use hedgerow_engine::WireError;
 
 use crate::answers::{Value, values};
+use crate::contracts::{NUMBER, VISIT};
 use crate::dice::Dice;
 use crate::program::Program;
 use crate::servers::{figures, is_long, processor_time, seed, start, total};
 use crate::world::{Client, Data, Layout, Organisation, Spec, USER, in_time};
-
-const NUMBER: &str = r#"
-name = "number"
-version = 1
-protection = "open"
-[[columns]]
-name = "n"
-type = "int64"
-roles = ["open"]
-[[columns]]
-name = "word"
-type = "utf8"
-roles = ["open"]
-"#;
-
-const VISIT: &str = r#"
-name = "visit"
-version = 1
-person = { column = "person_number", scope = "organisation" }
-[[columns]]
-name = "person_number"
-type = "int64"
-roles = ["identifier"]
-[[columns]]
-name = "site"
-type = "utf8"
-roles = ["dimension"]
-[[columns]]
-name = "units"
-type = "int64"
-roles = ["measure"]
-continuous = true
-"#;
 
 const ORGANISATIONS: [&str; 4] = ["east", "north", "south", "west"];
 /// Rows of each table at each organisation.

@@ -3,6 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -40,11 +41,18 @@ fn spec() -> Spec {
     Spec::default().contract(VISIT).organisation(Organisation::new("east").table("visit", visits))
 }
 
-/// One request over HTTP/1.1: status and body.
 async fn get(world: &World, server: &str, path: &str, password: Option<&str>) -> (u16, String) {
-    let url = world.url_of(server);
+    request(&world.url_of(server), world.tls().authority, path, password).await
+}
+
+/// One request over HTTP/1.1: status and body.
+pub(crate) async fn request(
+    url: &str,
+    authority: PathBuf,
+    path: &str,
+    password: Option<&str>,
+) -> (u16, String) {
     let address = url.strip_prefix("https://").unwrap().to_owned();
-    let authority = world.tls().authority;
     let secret = password.map(|password| BASE64_STANDARD.encode(format!("{USER}:{password}")));
     let secret = secret.map(|secret| format!("Authorization: Basic {secret}\r\n"));
     let request = format!(
@@ -104,6 +112,8 @@ async fn figures_are_for_one_user_and_hold_no_data() {
             "hedgerow_statements_total{role=\"coordinator\",outcome=\"ok\"} 1",
             "hedgerow_statements_total{role=\"coordinator\",outcome=\"42501\"} 1",
             "hedgerow_statements_total{role=\"coordinator\",outcome=\"42703\"} 1",
+            "hedgerow_plans_total{source=\"made\"} 1",
+            "hedgerow_plans_total{source=\"remembered\"} 0",
             "hedgerow_node_up{organisation=\"east\"} 1",
             "hedgerow_statement_duration_seconds_count{role=\"coordinator\"} 3",
         ] {

@@ -4,21 +4,8 @@
 use std::time::{Duration, Instant};
 
 use crate::answers::{Value, values};
+use crate::contracts::NUMBER;
 use crate::world::{Client, Data, Organisation, Spec, World, in_time};
-
-const NUMBER: &str = r#"
-name = "number"
-version = 1
-protection = "open"
-[[columns]]
-name = "n"
-type = "int64"
-roles = ["open"]
-[[columns]]
-name = "word"
-type = "utf8"
-roles = ["open"]
-"#;
 
 /// Words stand for what is in the data: no error may show one.
 const WORD: &str = "quillwort";

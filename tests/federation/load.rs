@@ -12,7 +12,7 @@ use futures::future::join_all;
 use hedgerow_engine::{NodeOutcome, WireError};
 
 use crate::answers::{Value, assert_same, values};
-use crate::contracts::WARD;
+use crate::contracts::{VISIT, WARD};
 use crate::dice::Dice;
 use crate::program::Program;
 use crate::servers::{is_long, open_files, seed, start};
@@ -50,24 +50,6 @@ roles = ["open"]
 name = "name"
 type = "utf8"
 roles = ["open"]
-"#;
-
-const VISIT: &str = r#"
-name = "visit"
-version = 1
-person = { column = "person_number", scope = "organisation" }
-[[columns]]
-name = "person_number"
-type = "int64"
-roles = ["identifier"]
-[[columns]]
-name = "site"
-type = "utf8"
-roles = ["dimension"]
-[[columns]]
-name = "units"
-type = "int64"
-roles = ["measure"]
 "#;
 
 /// In their order, which is that of the alphabet too.

@@ -10,9 +10,11 @@
 //! sql         random SQL over the demo and TPC-H against one DataFusion
 //! threshold   nine people are nowhere, ten are; a node asked directly
 //! tpch        TPC-H over four nodes against one DataFusion
+//! tpch_data   the tables of TPC-H, split by customer
 //! union       random federations against one DataFusion over the union
 //! faults      what is down, wrong, slow or cancelled
 //! absent      a node gone for one part of a statement and not for another
+//! analyze     where the time of a statement goes
 //! limits      every limit at its edge
 //! levels      federations below federations: names, faults, a board gone bad
 //! http        what an operator's tools see: alive, ready, figures
@@ -40,6 +42,7 @@
 )]
 
 mod absent;
+mod analyze;
 mod answers;
 mod bad_bytes;
 mod bad_files;
@@ -67,5 +70,6 @@ mod slt;
 mod sql;
 mod threshold;
 mod tpch;
+mod tpch_data;
 mod union;
 mod world;

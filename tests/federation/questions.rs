@@ -4,7 +4,7 @@
 //! organisation's tables as one DataFusion over its data. The answers of the federation are kept in
 //! `NAME.open.csv`.
 //!
-//! Over the protected tables the first questions have the answers of the union without what fewer
+//! Over the protected tables many questions have the answers of the union without what fewer
 //! than ten people at an organisation are behind, kept in `NAME.csv`. Every other question is
 //! answered, or refused with words that help.
 //!
@@ -33,15 +33,31 @@ use warehouse::{narrowed, over, union};
 
 /// How many questions there are.
 const QUESTIONS: usize = 36;
-/// The first so many are answered over the protected tables, and these answers are kept.
-const KEPT: usize = 6;
+/// Those whose answers over the protected tables are kept.
+const KEPT: [&str; 15] = [
+    "01_backlog",
+    "02_non_attendance",
+    "03_emergency_admissions",
+    "04_vaccinations",
+    "05_length_of_stay",
+    "06_share",
+    "07_vaccine_uptake",
+    "08_readmission",
+    "09_first_admission",
+    "10_first_diagnosis",
+    "11_admissions_per_person",
+    "12_cohort",
+    "24_non_attendance_ratio",
+    "32_stay_bands",
+    "34_slow_hours",
+];
 /// At least so many are answered over the protected tables. It may only grow.
-const ANSWERED_MIN: usize = 15;
+const ANSWERED_MIN: usize = 17;
 /// Organisations with every table: one in the contracts' layout, one with its own.
 const ALONE: [&str; 2] = ["northmoor", "westlea"];
 
 /// Questions whose answer can be told by SQL over the union, each group key list with the rest.
-const RESTRICTED: [(&str, &str); 5] = [
+const RESTRICTED: [(&str, &str); 13] = [
     (
         "01_backlog",
         "SELECT code, name, sum(n) AS n FROM (
@@ -82,6 +98,98 @@ const RESTRICTED: [(&str, &str); 5] = [
              count(DISTINCT person_number) AS p
            FROM referral_pathway GROUP BY 1, 2, 3)
          WHERE p >= 10 GROUP BY f, priority ORDER BY f, priority",
+    ),
+    (
+        "07_vaccine_uptake",
+        "SELECT age_band, sum(n) AS n, sum(m) AS m, round(100.0 * sum(m) / sum(n), 1) AS percent FROM (
+           SELECT p.organisation, p.age_band, count(*) AS n,
+             CASE WHEN count(v.person_number) >= 10 THEN count(v.person_number) END AS m
+           FROM person p LEFT JOIN (
+             SELECT DISTINCT organisation, person_number FROM vaccination
+             WHERE vaccine = 'influenza' AND vaccination_date >= DATE '2025-04-01') AS v
+           ON v.organisation = p.organisation AND v.person_number = p.person_number GROUP BY 1, 2)
+         WHERE n >= 10 GROUP BY age_band ORDER BY age_band",
+    ),
+    (
+        "09_first_admission",
+        "SELECT first_month, sum(n) AS n, sum(CASE WHEN m >= 10 THEN m END) AS m FROM (
+           SELECT organisation, first_month, count(*) AS n,
+             count(*) FILTER (WHERE spells > 1) AS m
+           FROM (SELECT organisation, person_number, min(admission_month) AS first_month,
+               count(*) AS spells
+             FROM admitted_care GROUP BY 1, 2) GROUP BY 1, 2)
+         WHERE n >= 10 GROUP BY 1 ORDER BY 1",
+    ),
+    (
+        "10_first_diagnosis",
+        "SELECT name, sum(n) AS n, sum(CASE WHEN p >= 10 THEN cost END) AS cost FROM (
+           SELECT d.organisation, c.name, count(*) AS n, sum(cost) AS cost,
+             count(*) FILTER (WHERE cost <> 0) AS p
+           FROM (SELECT organisation, icd10_chapter, cost, row_number() OVER (
+               PARTITION BY organisation, person_number
+               ORDER BY admission_date, spell_number) AS spell FROM admitted_care) AS d
+           JOIN icd10_chapter c ON c.code = d.icd10_chapter WHERE spell = 1 GROUP BY 1, 2)
+         WHERE n >= 10 GROUP BY name ORDER BY n DESC, name",
+    ),
+    (
+        "11_admissions_per_person",
+        "SELECT organisation, band, n, spells FROM (
+           SELECT organisation,
+             CASE WHEN spells = 1 THEN '1' WHEN spells = 2 THEN '2' ELSE '3 or more' END AS band,
+             count(*) AS n, sum(spells) AS spells
+           FROM (SELECT organisation, person_number, count(*) AS spells
+             FROM admitted_care GROUP BY 1, 2) GROUP BY 1, 2)
+         WHERE n >= 10 ORDER BY organisation, band",
+    ),
+    (
+        "12_cohort",
+        "SELECT sex, g, sum(n) AS n, CAST(sum(age) AS DOUBLE) / sum(n) AS mean FROM (
+           SELECT organisation, sex,
+             CASE WHEN age < 75 THEN '65-74' WHEN age < 85 THEN '75-84' ELSE '85+' END AS g,
+             count(*) AS n, sum(age) AS age
+           FROM person AS p WHERE age >= 65 AND EXISTS (
+             SELECT 1 FROM emergency_attendance AS e
+             WHERE e.organisation = p.organisation AND e.person_number = p.person_number
+               AND e.arrival_month BETWEEN DATE '2025-12-01' AND DATE '2026-02-01')
+           GROUP BY 1, 2, 3)
+         WHERE n >= 10 GROUP BY sex, g ORDER BY sex, g",
+    ),
+    (
+        "08_readmission",
+        "SELECT organisation, admission_type, n, p FROM (
+           SELECT a.organisation, a.admission_type, count(*) AS n,
+             count(DISTINCT a.person_number) AS p
+           FROM admitted_care AS a WHERE EXISTS (
+             SELECT 1 FROM admitted_care AS b
+             WHERE b.organisation = a.organisation AND b.person_number = a.person_number
+               AND b.admission_type = 'emergency' AND b.admission_date > a.admission_date
+               AND b.admission_date - a.admission_date <= 30)
+           GROUP BY 1, 2)
+         WHERE p >= 10 ORDER BY organisation, admission_type",
+    ),
+    (
+        "32_stay_bands",
+        "SELECT t, stay, sum(n) AS n,
+           100.0 * sum(n) / sum(sum(n)) OVER (PARTITION BY t) AS percent FROM (
+           SELECT organisation, admission_type AS t, CASE
+               WHEN length_of_stay_hours < 24 THEN '1: under a day'
+               WHEN length_of_stay_hours < 72 THEN '2: one to three days'
+               WHEN length_of_stay_hours < 168 THEN '3: three to seven days'
+               ELSE '4: a week or more' END AS stay,
+             count(*) AS n, count(DISTINCT person_number) AS p
+           FROM admitted_care GROUP BY 1, 2, 3)
+         WHERE p >= 10 GROUP BY t, stay ORDER BY t, stay",
+    ),
+    (
+        "34_slow_hours",
+        "SELECT organisation, hour, n, 100.0 * b / n AS percent, mean FROM (
+           SELECT organisation, date_part('hour', arrival_time) AS hour, count(*) AS n,
+             count(DISTINCT person_number) AS p,
+             CASE WHEN count(DISTINCT CASE WHEN four_hour_breach THEN person_number END) >= 10
+                  THEN count(*) FILTER (WHERE four_hour_breach) END AS b,
+             avg(minutes_in_department) AS mean
+           FROM emergency_attendance WHERE acuity <= 3 GROUP BY 1, 2)
+         WHERE p >= 10 AND 3 * b > n ORDER BY organisation, hour",
     ),
 ];
 
@@ -183,7 +291,8 @@ async fn protected_a_federation_answers_with_groups_of_ten() {
         let world = World::demo().await;
         let context = union(&world, &world.organisations()).await;
         let mut client = world.client().await;
-        for (name, sql) in questions().into_iter().take(KEPT) {
+        let kept = |(name, _): &(String, String)| KEPT.contains(&name.as_str());
+        for (name, sql) in questions().into_iter().filter(kept) {
             let answer = client.ask(&sql).await;
             let actual = values(&answer.batches);
             assert!(!actual.is_empty(), "{name} has no answer");

@@ -2,21 +2,13 @@
 //! time on the processors, its open files. Main entries: [`start`], [`figures`].
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use futures::future::join_all;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
+use crate::http::request;
 use crate::program::Program;
-use crate::world::{Layout, PASSWORD, USER};
+use crate::world::{Layout, PASSWORD};
 
 /// The seed of what is drawn at random.
 pub(crate) fn seed() -> u64 {
@@ -38,29 +30,10 @@ pub(crate) async fn start(layout: &Layout) -> Vec<Program> {
 
 /// The figures of a server, which must have a `[metrics]` section.
 pub(crate) async fn figures(layout: &Layout, server: &str) -> String {
-    let url = layout.url_of(server);
-    let address = url.strip_prefix("https://").unwrap().to_owned();
-    let authority = layout.tls().authority;
-    tokio::task::spawn_blocking(move || fetch(&address, authority)).await.unwrap()
-}
-
-fn fetch(address: &str, authority: PathBuf) -> String {
-    let secret = BASE64_STANDARD.encode(format!("{USER}:{PASSWORD}"));
-    let request = format!(
-        "GET /metrics HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic {secret}\r\n\
-         Connection: close\r\n\r\n"
-    );
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(authority).unwrap()).unwrap();
-    let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    let name = ServerName::try_from("localhost").unwrap();
-    let connection = ClientConnection::new(Arc::new(config), name).unwrap();
-    let mut stream = StreamOwned::new(connection, TcpStream::connect(address).unwrap());
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    let _ = stream.read_to_string(&mut answer);
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    answer
+    let (url, authority) = (layout.url_of(server), layout.tls().authority);
+    let (status, figures) = request(&url, authority, "/metrics", Some(PASSWORD)).await;
+    assert_eq!(status, 200, "{figures}");
+    figures
 }
 
 /// The sum of a figure over those of its labels that hold `label`.

@@ -71,6 +71,7 @@ name = "spell"
 version = 1
 person = { column = "person_number", scope = "organisation" }
 keys = [["spell_number"]]
+products = [["visits", "cost"]]
 [[columns]]
 name = "spell_number"
 type = "int64"
@@ -97,6 +98,7 @@ name = "hours"
 type = "float64"
 roles = ["measure"]
 continuous = true
+bins = [0, 5, 15, 25]
 [[columns]]
 name = "cost"
 type = "decimal128(10,2)"
@@ -105,6 +107,7 @@ roles = ["measure"]
 name = "visits"
 type = "int32"
 roles = ["measure"]
+bins = [2, 3]
 "#;
 
 const CHAPTER: &str = r#"
@@ -182,6 +185,57 @@ SELECT CAST(id AS BIGINT) AS spell_number, CAST(patient AS BIGINT) AS person_num
        CAST(contacts AS INT) AS visits
 FROM pas_episodes
 ";
+
+/// Tables of the coordinator itself.
+const BAND: &str = r#"
+name = "band"
+version = 1
+protection = "open"
+columns = [
+  { name = "chapter", type = "utf8", roles = ["open"] },
+  { name = "band", type = "utf8", roles = ["open"] },
+  { name = "weight", type = "float64", roles = ["open"] },
+]
+"#;
+
+const LONG_LIST: &str = r#"
+name = "long_list"
+version = 1
+protection = "open"
+columns = [{ name = "code", type = "utf8", roles = ["open"] }]
+"#;
+
+const BANDS: &str = "chapter,band,weight\nA,low,0.5\nB,low,1.5\nC,high,2.5\nD,high,3.5\n";
+
+/// More codes than an inline table may have rows.
+fn long_list() -> String {
+    let more = (0..1_000).map(|number| format!("X{number}\n"));
+    ["code\n", "A\n", "B\n"].into_iter().map(str::to_owned).chain(more).collect()
+}
+
+const COORDINATOR: &str = r#"
+[federation.tables.band]
+path = "band.csv"
+[federation.tables.long_list]
+path = "long_list.csv"
+[views.stays]
+description = "Spells and people by chapter"
+sql = """
+SELECT organisation, chapter, count(*) AS spells, count(DISTINCT person_number) AS people
+FROM spell GROUP BY organisation, chapter;
+"""
+[views.all_stays]
+sql = "SELECT chapter, sum(spells) AS spells FROM shared.stays GROUP BY chapter"
+[views.people]
+sql = "SELECT * FROM person"
+[views.big_wards]
+description = "Wards of more than 10 beds"
+sql = "SELECT DISTINCT ward FROM bed WHERE beds > 10"
+[views.broken]
+sql = "SELECT no_such FROM person"
+[views.on_broken]
+sql = "SELECT * FROM broken"
+"#;
 
 const BED_HEAD: &str = "ward,beds,occupied,cost,opened,staffed,load,note\n";
 const CHAPTERS: &str = "code,title\nA,Alpha\nB,Beta\nC,Gamma\nD,Delta\n";
@@ -366,6 +420,11 @@ pub(crate) fn spec() -> Spec {
         .contract(CHAPTER)
         .contract(BED)
         .contract(STOCK)
+        .contract(BAND)
+        .contract(LONG_LIST)
+        .coordinator(COORDINATOR)
+        .coordinator_file("band.csv", BANDS)
+        .coordinator_file("long_list.csv", &long_list())
         .k(10)
         .organisation(
             common("east", 29, east_beds)
@@ -516,7 +575,7 @@ macro_rules! topics {
 
 topics! {
     aggregates filters grouping joins windows_and_ctes open_rows organisation refusals errors
-    metadata explain withheld
+    metadata explain withheld person_level measures values views own_tables
 }
 
 /// The bounds beside partial and withheld cells: what may be hidden, and no more.
@@ -545,6 +604,18 @@ async fn bounds_stand_beside_partial_values() {
         let bound = |what| values_of(companion(batch, "people", what).unwrap());
         assert_eq!(bound("lower"), [Value::Exact("44".to_owned())]);
         assert_eq!(bound("upper"), [Value::Exact("113".to_owned())]);
+        // Three chapters were released; there may be any number of others.
+        let answer = client.ask("SELECT count(DISTINCT chapter) AS chapters FROM spell").await;
+        let batch = &answer.batches[0];
+        let bound = |what| values_of(companion(batch, "chapters", what).unwrap());
+        assert_eq!(bound("lower"), [Value::Exact("3".to_owned())]);
+        assert_eq!(bound("upper"), [Value::Null]);
+        // An estimate has no bounds.
+        let answer = client.ask("SELECT median(hours) AS hours FROM spell").await;
+        let batch = &answer.batches[0];
+        for what in ["lower", "upper"] {
+            assert_eq!(values_of(companion(batch, "hours", what).unwrap()), [Value::Null]);
+        }
         world.shutdown().await;
     })
     .await;

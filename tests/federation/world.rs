@@ -52,6 +52,8 @@ pub(crate) struct Spec {
     k: Option<u32>,
     limits: String,
     metrics: String,
+    coordinator: String,
+    coordinator_files: Vec<(String, String)>,
 }
 
 /// One organisation: its files, and the part of its configuration that serves them.
@@ -116,6 +118,18 @@ impl Spec {
     /// Lets a user read the figures of every server.
     pub(crate) fn metrics(mut self, user: &str) -> Self {
         self.metrics = format!("[metrics]\nuser = \"{user}\"\n");
+        self
+    }
+
+    /// More of the coordinator's configuration.
+    pub(crate) fn coordinator(mut self, lines: &str) -> Self {
+        lines.clone_into(&mut self.coordinator);
+        self
+    }
+
+    /// A file in the coordinator's folder.
+    pub(crate) fn coordinator_file(mut self, name: &str, text: &str) -> Self {
+        self.coordinator_files.push((name.to_owned(), text.to_owned()));
         self
     }
 
@@ -468,13 +482,17 @@ fn prepare(spec: &Spec, folder: &Path, names: &[String], addresses: &[SocketAddr
             None => {
                 let below = spec.below(name);
                 let nodes = names.iter().zip(addresses).filter(|(one, _)| below.contains(*one));
-                format!("name = \"test\"\n{common}{}", federation(name, nodes))
+                let own = if name == COORDINATOR { spec.coordinator.as_str() } else { "" };
+                format!("name = \"test\"\n{common}{}{own}", federation(name, nodes))
             }
         };
         fs::write(home.join("serve.toml"), config).unwrap();
     }
     for name in names.iter().filter(|name| spec.organisations.iter().all(|one| one.id != **name)) {
         fs::write(folder.join(name).join("node.password"), PASSWORD).unwrap();
+    }
+    for (name, text) in &spec.coordinator_files {
+        fs::write(folder.join(COORDINATOR).join(name), text).unwrap();
     }
     ensure_certificates(folder, names).unwrap();
 }

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::file::{FederationFile, FilesFile, FormatWord, PolicyFile, ServerFile};
+use super::file::{FederationFile, FilesFile, FormatWord, PolicyFile, ServerFile, ViewFile};
 use super::{
     FederationConfig, LedgerConfig, LogConfig, PolicyConfig, ServerConfig, SourceConfig,
-    SourceFormat, TableConfig, TlsConfig, UsersConfig, keys,
+    SourceFormat, TableConfig, TlsConfig, UsersConfig, ViewConfig, keys,
 };
-use crate::document::Document;
+use crate::document::{Document, read_text};
 use crate::error::{CatalogError, ConfigProblem, Nearest};
 
 /// Checks what was written and resolves its paths.
@@ -45,6 +45,7 @@ pub(super) fn server(
         ledger: file.ledger.map(|ledger| LedgerConfig { file: check.path(&ledger.file) }),
         sources: check.sources(&file.sources)?,
         tables: check.tables(file.tables)?,
+        views: check.views(file.views)?,
         federation: file.federation.map(|federation| check.federation(federation)).transpose()?,
     };
     check.role(&config)?;
@@ -119,18 +120,18 @@ impl Check<'_> {
         let check = |(name, file): (&String, &FilesFile)| {
             self.name(&["sources", name], name)?;
             if file.sql.is_some() {
-                return Err(self.unknown_sql(name));
+                return Err(self.unknown_sql("sources", name));
             }
             Ok((name.clone(), self.files("sources", name, file)?))
         };
         sources.iter().map(check).collect()
     }
 
-    /// A source takes all keys of a table but `sql`.
-    fn unknown_sql(&self, name: &str) -> CatalogError {
+    /// A source takes all keys of a table but `sql`, and so does a coordinator's table.
+    fn unknown_sql(&self, kind: &str, name: &str) -> CatalogError {
         CatalogError::UnknownKey {
             file: self.document.file.to_owned(),
-            line: self.document.line_of(&["sources", name, "sql"]),
+            line: self.document.line_of(&place(kind, name, &["sql"])),
             key: "sql".to_owned(),
             nearest: Nearest::find("sql", ["path", "format", "header", "delimiter"]),
         }
@@ -179,14 +180,14 @@ impl Check<'_> {
         let Some(path) = &file.path else {
             return Err(CatalogError::MissingKey {
                 file: self.document.file.to_owned(),
-                line: self.document.line_of(&[kind, name]),
+                line: self.document.line_of(&place(kind, name, &[])),
                 key: "path".to_owned(),
             });
         };
         let path = self.path(path);
         let format = file.format.or_else(|| format_of(&path));
-        let format =
-            format.ok_or_else(|| self.problem(&[kind, name, "path"], ConfigProblem::Format))?;
+        let format = format
+            .ok_or_else(|| self.problem(&place(kind, name, &["path"]), ConfigProblem::Format))?;
         Ok(SourceConfig { format: self.format(kind, name, file, format)?, path })
     }
 
@@ -197,7 +198,7 @@ impl Check<'_> {
         file: &FilesFile,
         format: FormatWord,
     ) -> Result<SourceFormat, CatalogError> {
-        let only_csv = |key| self.problem(&[kind, name, key], ConfigProblem::OnlyCsv);
+        let only_csv = |key| self.problem(&place(kind, name, &[key]), ConfigProblem::OnlyCsv);
         match format {
             FormatWord::Parquet if file.header.is_some() => Err(only_csv("header")),
             FormatWord::Parquet if file.delimiter.is_some() => Err(only_csv("delimiter")),
@@ -212,8 +213,41 @@ impl Check<'_> {
     fn delimiter(&self, kind: &str, name: &str, text: Option<&str>) -> Result<u8, CatalogError> {
         match text.unwrap_or(keys::DELIMITER).as_bytes() {
             [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\n' | b'\r') => Ok(*byte),
-            _ => Err(self.problem(&[kind, name, "delimiter"], ConfigProblem::Delimiter)),
+            _ => Err(self.problem(&place(kind, name, &["delimiter"]), ConfigProblem::Delimiter)),
         }
+    }
+
+    fn views(
+        &self,
+        views: BTreeMap<String, ViewFile>,
+    ) -> Result<BTreeMap<String, ViewConfig>, CatalogError> {
+        let check = |(name, view): (String, ViewFile)| {
+            self.name(&["views", &name], &name)?;
+            let sql = match (view.sql, view.file) {
+                (Some(sql), None) => sql,
+                (None, Some(file)) => read_text(&self.path(&file))?,
+                (Some(_), Some(_)) | (None, None) => {
+                    return Err(self.problem(&["views", &name], ConfigProblem::SqlOrFile));
+                }
+            };
+            Ok((name, ViewConfig { sql, description: view.description.unwrap_or_default() }))
+        };
+        views.into_iter().map(check).collect()
+    }
+
+    fn own_tables(
+        &self,
+        tables: &BTreeMap<String, FilesFile>,
+    ) -> Result<BTreeMap<String, SourceConfig>, CatalogError> {
+        let kind = "federation.tables";
+        let check = |(name, file): (&String, &FilesFile)| {
+            self.name(&place(kind, name, &[]), name)?;
+            if file.sql.is_some() {
+                return Err(self.unknown_sql(kind, name));
+            }
+            Ok((name.clone(), self.files(kind, name, file)?))
+        };
+        tables.iter().map(check).collect()
     }
 
     fn federation(&self, file: FederationFile) -> Result<FederationConfig, CatalogError> {
@@ -249,9 +283,15 @@ impl Check<'_> {
             user: file.user,
             password_file: self.path(&file.password_file),
             connect_timeout_ms: file.connect_timeout_ms,
+            tables: self.own_tables(&file.tables)?,
             nodes: file.nodes,
         })
     }
+}
+
+/// Where a key of a table stands: `kind` may be a path itself.
+fn place<'a>(kind: &'a str, name: &'a str, key: &[&'a str]) -> Vec<&'a str> {
+    kind.split('.').chain([name]).chain(key.iter().copied()).collect()
 }
 
 /// The format a path's ending tells; a folder without `format` holds Parquet.

@@ -31,6 +31,8 @@ pub(super) struct ServerFile {
     pub(super) sources: BTreeMap<String, FilesFile>,
     #[serde(default)]
     pub(super) tables: BTreeMap<String, FilesFile>,
+    #[serde(default)]
+    pub(super) views: BTreeMap<String, ViewFile>,
     pub(super) federation: Option<FederationFile>,
 }
 
@@ -82,6 +84,15 @@ pub(super) struct FilesFile {
     pub(super) sql: Option<String>,
 }
 
+/// A view: `sql` or `file`, which the check enforces.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ViewFile {
+    pub(super) sql: Option<String>,
+    pub(super) file: Option<PathBuf>,
+    pub(super) description: Option<String>,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum FormatWord {
@@ -97,6 +108,8 @@ pub(super) struct FederationFile {
     pub(super) password_file: PathBuf,
     #[serde(default = "keys::connect_timeout_ms")]
     pub(super) connect_timeout_ms: u64,
+    #[serde(default)]
+    pub(super) tables: BTreeMap<String, FilesFile>,
     #[serde(default)]
     pub(super) nodes: Vec<FederationNode>,
 }

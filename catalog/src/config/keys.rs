@@ -13,12 +13,17 @@ pub(super) const STATEMENT_TOKENS_MAX: usize = 20_000;
 pub(super) const OPERATORS_MAX: usize = 500;
 pub(super) const PLAN_NODES_MAX: usize = 2_000;
 pub(super) const SCANS_MAX: usize = 64;
+pub(super) const INLINE_ROWS_MAX: usize = 1_000;
+pub(super) const INLINE_BYTES_MAX: usize = 131_072;
 pub(super) const PLANNING_TIMEOUT_MS: u64 = 10_000;
+pub(super) const PLANS_CACHED_MAX: usize = 500;
+pub(super) const PLANS_CACHED_BYTES_MAX: usize = 67_108_864;
 pub(super) const STATEMENT_TIMEOUT_MS: u64 = 120_000;
 pub(super) const MESSAGE_BYTES_MAX: usize = 16_777_216;
 pub(super) const ANSWER_ROWS_MAX: usize = 10_000_000;
 pub(super) const ANSWER_BYTES_MAX: usize = 4_294_967_296;
 pub(super) const QUERIES_MAX: usize = 64;
+pub(super) const FUNCTION_BYTES_MAX: usize = 268_435_456;
 pub(super) const MEMORY_BYTES_MAX_PER_QUERY: usize = 4_294_967_296;
 pub(super) const MEMORY_BYTES_MAX: usize = 17_179_869_184;
 pub(super) const PRESET: &str = "primary_only";
@@ -197,7 +202,7 @@ pub(super) const SECTIONS: &[Section] = &[
     Section {
         header: "[limits]",
         example: "[limits]",
-        doc: "Checked before the work; each is 1 or more.",
+        doc: "Checked before the work; each is 1 or more, but for `plans_cached_max`.",
         keys: &[
             key(
                 "statement_bytes_max",
@@ -235,11 +240,39 @@ pub(super) const SECTIONS: &[Section] = &[
                 "Most uses of a table in a statement, counted in the same way.",
             ),
             key(
+                "inline_rows_max",
+                "rows",
+                Number(INLINE_ROWS_MAX as u64),
+                None,
+                "Most rows of an inline table (`VALUES`), as written and as sent to a node.",
+            ),
+            key(
+                "inline_bytes_max",
+                "bytes",
+                Number(INLINE_BYTES_MAX as u64),
+                None,
+                "Most values of a table of `[federation.tables]` that are sent along as an inline table.",
+            ),
+            key(
                 "planning_timeout_ms",
                 "milliseconds",
                 Number(PLANNING_TIMEOUT_MS),
                 None,
                 "Longest time to plan a statement.",
+            ),
+            key(
+                "plans_cached_max",
+                "statements",
+                Number(PLANS_CACHED_MAX as u64),
+                None,
+                "Most statements whose plans are remembered, so that asking again plans nothing; 0 for none.",
+            ),
+            key(
+                "plans_cached_bytes_max",
+                "bytes",
+                Number(PLANS_CACHED_BYTES_MAX as u64),
+                None,
+                "Most memory for them, by an estimate from the size of each plan.",
             ),
             key(
                 "statement_timeout_ms",
@@ -269,6 +302,13 @@ pub(super) const SECTIONS: &[Section] = &[
                 Number(QUERIES_MAX as u64),
                 None,
                 "Most statements running at once.",
+            ),
+            key(
+                "function_bytes_max",
+                "bytes",
+                Number(FUNCTION_BYTES_MAX as u64),
+                None,
+                "Most that one call of a function such as `repeat` may make, over some thousand rows.",
             ),
             key(
                 "memory_bytes_max_per_query",
@@ -405,6 +445,36 @@ pub(super) const SECTIONS: &[Section] = &[
         ],
     },
     Section {
+        header: "[views.NAME]",
+        example: "[views.long_waits]",
+        doc: "A view of the coordinator: a name in schema `shared` for the text of a statement. What may be asked through it is what may be asked without it. Views may use other views, but none itself. They are checked when the server starts: one that is no query, has the name of a contract or uses itself stops it; one that does not resolve is named in the log and fails the statements that name it.",
+        keys: &[
+            key(
+                "sql",
+                "one SELECT",
+                Unset("required without `file`"),
+                Some(
+                    "\"SELECT priority, count(*) AS pathways FROM referral_pathway WHERE weeks > 52 GROUP BY priority\"",
+                ),
+                "The statement.",
+            ),
+            key(
+                "file",
+                "file",
+                Unset("required without `sql`"),
+                None,
+                "File that holds the statement.",
+            ),
+            key(
+                "description",
+                "text",
+                Unset("empty"),
+                Some("\"Pathways of more than a year\""),
+                "One line for `\\d` and `system.tables`.",
+            ),
+        ],
+    },
+    Section {
         header: "[federation]",
         example: "[federation]",
         doc: "How a coordinator introduces itself to its nodes, and under which id its federation answers a wider one.",
@@ -436,6 +506,41 @@ pub(super) const SECTIONS: &[Section] = &[
                 Number(CONNECT_TIMEOUT_MS),
                 None,
                 "Time to wait for a connection.",
+            ),
+        ],
+    },
+    Section {
+        header: "[federation.tables.NAME]",
+        example: "[federation.tables.standard_population]",
+        doc: "A small open table that the coordinator has itself, by the name of its contract, which must say `protection = \"open\"`. It stands in schema `shared`, without a column `organisation`, and hides what nodes serve under this name. Where it is joined to rows of the organisations, the columns that are needed go along with the question as an inline table.",
+        keys: &[
+            key(
+                "path",
+                "as in `[sources.NAME]`",
+                Required,
+                Some("\"data/standard_population.csv\""),
+                "Where the files are. CSV values are read as the contract's types.",
+            ),
+            key(
+                "format",
+                "as in `[sources.NAME]`",
+                Unset("as in `[sources.NAME]`"),
+                None,
+                "Format of the files.",
+            ),
+            key(
+                "header",
+                "as in `[sources.NAME]`",
+                Unset("as in `[sources.NAME]`"),
+                None,
+                "Whether the first line names the columns; without it they are in the contract's order.",
+            ),
+            key(
+                "delimiter",
+                "as in `[sources.NAME]`",
+                Unset("as in `[sources.NAME]`"),
+                None,
+                "Character between two values.",
             ),
         ],
     },

@@ -50,6 +50,8 @@ pub struct ServerConfig {
     pub sources: BTreeMap<String, SourceConfig>,
     /// Tables this node serves, by contract name.
     pub tables: BTreeMap<String, TableConfig>,
+    /// Views this coordinator offers, by name.
+    pub views: BTreeMap<String, ViewConfig>,
     /// The nodes this coordinator asks.
     pub federation: Option<FederationConfig>,
 }
@@ -168,6 +170,15 @@ pub enum TableConfig {
     },
 }
 
+/// A view: a name for the text of a statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ViewConfig {
+    /// One SELECT.
+    pub sql: String,
+    /// One line for `\d` and `system.tables`.
+    pub description: String,
+}
+
 /// The nodes a coordinator asks, and how it introduces itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FederationConfig {
@@ -179,6 +190,8 @@ pub struct FederationConfig {
     pub password_file: PathBuf,
     /// Time to wait for a connection, in milliseconds.
     pub connect_timeout_ms: u64,
+    /// Open tables of the coordinator itself, by contract name.
+    pub tables: BTreeMap<String, SourceConfig>,
     /// The nodes, in the order in which answers are merged.
     pub nodes: Vec<FederationNode>,
 }

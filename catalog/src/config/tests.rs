@@ -117,12 +117,28 @@ fn contradictions_are_named_with_their_line() {
             "`limits.queries_max` in `serve.toml` line 10: must be 1",
         ),
         (
+            format!("{MINIMAL}[limits]\nplans_cached_max = 0\nplans_cached_bytes_max = 0\n"),
+            "`limits.plans_cached_bytes_max` in `serve.toml` line 11: must be 1",
+        ),
+        (
             format!("{MINIMAL}[policy.tables.referal]\nk = 20\n"),
             "`policy.tables.referal` in `serve.toml` line 9: there is no `[tables.referal]`; did you mean `referral_pathway`?",
         ),
         (
             format!("{MINIMAL}[sources.a]\nsql = \"SELECT 1\"\n"),
             "unknown key `sql` in `serve.toml` line 10",
+        ),
+        (
+            format!("{MINIMAL}[views.a]\ndescription = \"nothing\"\n"),
+            "`views.a` in `serve.toml` line 9: needs either `sql` or `file`",
+        ),
+        (
+            format!("{MINIMAL}[views.a]\nsql = \"SELECT 1\"\nfile = \"a.sql\"\n"),
+            "`views.a` in `serve.toml` line 9: needs either `sql` or `file`",
+        ),
+        (
+            format!("{MINIMAL}[views.\"A-b\"]\nsql = \"SELECT 1\"\n"),
+            "`views.A-b` in `serve.toml` line",
         ),
     ];
     for (text, expected) in cases {
@@ -138,6 +154,13 @@ fn example_parses_and_its_comments_are_the_defaults() {
     assert!(plain.is_node() && plain.is_coordinator());
     assert_eq!(plain.policy.k_for("referral_pathway"), Some(15));
     assert_eq!(plain.policy.k_for("other"), Some(10));
+}
+
+#[test]
+fn no_plans_need_be_remembered() {
+    let config = parse(&format!("{MINIMAL}[limits]\nplans_cached_max = 0\n")).unwrap();
+    assert_eq!(config.limits.plans_cached_max, 0);
+    assert!(parse(MINIMAL).unwrap().limits.plans_cached_max > 0);
 }
 
 #[test]

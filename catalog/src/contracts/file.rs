@@ -25,6 +25,9 @@ pub(super) struct ContractFile {
     person: Option<PersonColumn>,
     #[serde(default)]
     keys: Vec<Vec<String>>,
+    // Left out of the fingerprint where there are none, so that contracts without keep theirs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    products: Vec<(String, String)>,
     #[serde(default)]
     columns: Vec<ColumnFile>,
 }
@@ -116,6 +119,7 @@ impl ContractFile {
             protection,
             reference: self.reference,
             keys: self.keys,
+            products: self.products,
             columns,
         };
         give_person_its_scope(&mut contract)?;
@@ -199,6 +203,7 @@ fn line_of(document: &Document<'_>, columns: &[String], problem: &ContractProble
                 in_column(column, property)
             }
             ContractViolation::UnknownKeyColumn { .. } => document.line_of(&["keys"]),
+            ContractViolation::NotAProduct { .. } => document.line_of(&["products"]),
             ContractViolation::NotAnIdentifier { .. } | ContractViolation::OpenWithPerson => {
                 document.line_of(&["person"])
             }

@@ -84,11 +84,7 @@ impl NodeTables {
     ) -> Result<Self, CatalogError> {
         let mut tables = Self::default();
         for (name, table) in &config.tables {
-            let Some(contract) = contracts.get(name) else {
-                let known = contracts.iter().map(|contract| contract.name.as_str());
-                let nearest = Nearest::find(name, known);
-                return Err(CatalogError::NoContract { name: name.clone(), nearest });
-            };
+            let contract = contract_of(name, contracts)?;
             let opened = match table {
                 TableConfig::Files(files) => {
                     direct::open(contract, open_source(files).await?, state)
@@ -97,6 +93,24 @@ impl NodeTables {
                     mapped::open(contract, sql, &config.sources, state).await?
                 }
             };
+            tables.insert(contracts, contract, table_state(contract, opened));
+        }
+        Ok(tables)
+    }
+
+    /// Opens tables whose files have the contract's columns: those of a coordinator.
+    ///
+    /// # Errors
+    /// As [`NodeTables::open`].
+    pub async fn open_files(
+        configured: &BTreeMap<String, SourceConfig>,
+        contracts: &Contracts,
+        state: &SessionState,
+    ) -> Result<Self, CatalogError> {
+        let mut tables = Self::default();
+        for (name, files) in configured {
+            let contract = contract_of(name, contracts)?;
+            let opened = direct::open(contract, open_source(files).await?, state);
             tables.insert(contracts, contract, table_state(contract, opened));
         }
         Ok(tables)
@@ -161,6 +175,16 @@ impl Entry {
             epoch,
         }
     }
+}
+
+fn contract_of<'c>(
+    name: &str,
+    contracts: &'c Contracts,
+) -> Result<&'c Arc<TableContract>, CatalogError> {
+    contracts.get(name).ok_or_else(|| {
+        let known = contracts.iter().map(|contract| contract.name.as_str());
+        CatalogError::NoContract { name: name.to_owned(), nearest: Nearest::find(name, known) }
+    })
 }
 
 fn table_state(contract: &Arc<TableContract>, opened: Opened) -> TableState {

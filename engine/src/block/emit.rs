@@ -1,16 +1,17 @@
 //! Emits a block as SQL text in the pinned fragment dialect.
 //!
 //! Exhaustive over the closed block types, so nothing can be dropped. Every identifier is quoted,
-//! every compound is parenthesised, every constant carries its type. The text is proved by lowering
-//! it again (`block(resolve(emit(b))) == b`), both before it is sent and before it is run, so there
-//! is no second tree between block and text that would have to be trusted too.
+//! every compound is parenthesised (a chain of one operator once), every constant carries its type.
+//! The text is proved by lowering it again (`block(resolve(emit(b))) == b`), both before it is sent
+//! and before it is run, so there is no second tree between block and text that would have to be
+//! trusted too.
 
 use std::fmt::Write;
 
 use datafusion::arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
 use hedgerow_policies::{
-    AggregateFunction, BinaryOperator, Block, Expr, Join, Literal, Measure, Output, Source,
-    UnaryTest,
+    AggregateFunction, BinaryOperator, Block, Expr, Frame, FrameBound, FrameUnits, InlineTable,
+    Join, Literal, Measure, Output, Source, UnaryTest, Window, WindowFunction,
 };
 
 /// Emits a block. Output columns are named `c0…` for rows, `k0…` and `m0…` for groups.
@@ -88,6 +89,13 @@ fn from_and_where(sql: &mut String, block: &Block) {
         }
         source(sql, &relation.source);
         let _ = write!(sql, " AS \"r{index}\"");
+        if let Source::Values(inline) = &relation.source {
+            sql.push('(');
+            list(sql, &inline.columns, |sql, place, _| {
+                identifier(sql, &InlineTable::column_name(place));
+            });
+            sql.push(')');
+        }
         if let Join::Left(on) | Join::Semi(on) | Join::Anti(on) = &relation.join {
             sql.push_str(" ON ");
             conjuncts(sql, on);
@@ -126,7 +134,18 @@ fn source(sql: &mut String, source: &Source) {
             sql.push_str(&emit(block));
             sql.push(')');
         }
+        Source::Values(inline) => values(sql, inline),
     }
+}
+
+fn values(sql: &mut String, inline: &InlineTable) {
+    sql.push_str("(VALUES ");
+    list(sql, &inline.rows, |sql, _, row| {
+        sql.push('(');
+        list(sql, row, |sql, _, value| literal(sql, value));
+        sql.push(')');
+    });
+    sql.push(')');
 }
 
 fn conjuncts(sql: &mut String, all: &[Expr]) {
@@ -212,8 +231,9 @@ fn expr(sql: &mut String, one: &Expr) {
             sql.push(')');
         }
         Expr::Binary { left, operator, right } => {
-            wrapped(sql, "(", left, operator_text(*operator));
-            wrapped(sql, "", right, ")");
+            sql.push('(');
+            chain(sql, left, *operator, right);
+            sql.push(')');
         }
         Expr::Between { operand, negated, low, high } => {
             wrapped(sql, "(", operand, if *negated { " NOT BETWEEN " } else { " BETWEEN " });
@@ -245,6 +265,55 @@ fn expr(sql: &mut String, one: &Expr) {
             list(sql, arguments, |sql, _, argument| expr(sql, argument));
             sql.push(')');
         }
+        Expr::Window(one) => window(sql, one),
+    }
+}
+
+fn window(sql: &mut String, window: &Window) {
+    identifier(sql, window.function.name());
+    sql.push('(');
+    if window.arguments.is_empty() && window.function == WindowFunction::Count {
+        sql.push('*');
+    }
+    list(sql, &window.arguments, |sql, _, argument| expr(sql, argument));
+    sql.push_str(") OVER (");
+    if !window.partition.is_empty() {
+        sql.push_str("PARTITION BY ");
+        list(sql, &window.partition, |sql, _, key| expr(sql, key));
+        sql.push(' ');
+    }
+    if !window.order.is_empty() {
+        sql.push_str("ORDER BY ");
+        list(sql, &window.order, |sql, _, key| {
+            expr(sql, &key.expr);
+            sql.push_str(if key.descending { " DESC" } else { " ASC" });
+            sql.push_str(if key.nulls_first { " NULLS FIRST" } else { " NULLS LAST" });
+        });
+        sql.push(' ');
+    }
+    frame(sql, window.frame);
+    sql.push(')');
+}
+
+fn frame(sql: &mut String, frame: Frame) {
+    sql.push_str(match frame.units {
+        FrameUnits::Rows => "ROWS",
+        FrameUnits::Range => "RANGE",
+        FrameUnits::Groups => "GROUPS",
+    });
+    for (word, bound) in [(" BETWEEN ", frame.start), (" AND ", frame.end)] {
+        sql.push_str(word);
+        match bound {
+            FrameBound::UnboundedPreceding => sql.push_str("UNBOUNDED PRECEDING"),
+            FrameBound::Preceding(rows) => {
+                let _ = write!(sql, "{rows} PRECEDING");
+            }
+            FrameBound::CurrentRow => sql.push_str("CURRENT ROW"),
+            FrameBound::Following(rows) => {
+                let _ = write!(sql, "{rows} FOLLOWING");
+            }
+            FrameBound::UnboundedFollowing => sql.push_str("UNBOUNDED FOLLOWING"),
+        }
     }
 }
 
@@ -252,6 +321,47 @@ fn wrapped(sql: &mut String, before: &str, one: &Expr, after: &str) {
     sql.push_str(before);
     expr(sql, one);
     sql.push_str(after);
+}
+
+/// `a + b + c`, which is read from the left. Brackets around each sum would nest too deep to be read.
+fn chain(sql: &mut String, left: &Expr, operator: BinaryOperator, right: &Expr) {
+    match left {
+        Expr::Binary { left: first, operator: before, right: second }
+            if *before == operator && is_chained(operator) =>
+        {
+            chain(sql, first, operator, second);
+        }
+        other => expr(sql, other),
+    }
+    sql.push_str(operator_text(operator));
+    expr(sql, right);
+}
+
+/// Tells whether `a . b . c` is written without brackets.
+fn is_chained(operator: BinaryOperator) -> bool {
+    use BinaryOperator as B;
+    match operator {
+        B::Plus | B::Minus | B::Multiply | B::Concat => true,
+        B::Equal
+        | B::NotEqual
+        | B::Less
+        | B::LessOrEqual
+        | B::Greater
+        | B::GreaterOrEqual
+        | B::IsDistinctFrom
+        | B::IsNotDistinctFrom
+        | B::Divide
+        | B::Modulo
+        | B::RegexMatch
+        | B::RegexIMatch
+        | B::RegexNotMatch
+        | B::RegexNotIMatch
+        | B::BitwiseAnd
+        | B::BitwiseOr
+        | B::BitwiseXor
+        | B::ShiftLeft
+        | B::ShiftRight => false,
+    }
 }
 
 fn joined(sql: &mut String, operands: &[Expr], separator: &str) {

@@ -16,18 +16,23 @@ pub(crate) struct Names<'a> {
     pub(crate) columns: &'a [Expr],
     /// What an uncorrelated scalar subquery stands for.
     pub(crate) subquery: OfSubquery<'a>,
+    /// Exact sums stay in the type they are added in.
+    pub(crate) wide_sums: bool,
 }
 
 /// Stack that must be left before another level, and how much is added when it is not.
 const STACK_LEFT_BYTES: usize = 256 << 10;
 const STACK_GROWTH_BYTES: usize = 4 << 20;
 
+/// The function that reads an exact sum back as the type that was announced.
+pub(crate) const EXACT_SUM: &str = "exact_sum";
+
 type Lowered = Result<Expr, NotABlock>;
 
 impl<'a> Names<'a> {
     /// Names of an expression without subqueries.
     pub(crate) fn plain(schema: &'a DFSchema, columns: &'a [Expr]) -> Self {
-        Self { schema, columns, subquery: &no_subquery }
+        Self { schema, columns, subquery: &no_subquery, wide_sums: false }
     }
 
     /// Lowers one expression, however deep.
@@ -76,7 +81,7 @@ impl<'a> Names<'a> {
                 Err(NotABlock::new("a subquery in an expression"))
             }
             DfExpr::SimilarTo(_) => Err(NotABlock::new("SIMILAR TO")),
-            DfExpr::WindowFunction(_) => Err(NotABlock::new("a window below an aggregate")),
+            DfExpr::WindowFunction(_) => Err(NotABlock::new("a window inside an expression")),
             DfExpr::GroupingSet(_) => Err(NotABlock::new("ROLLUP, CUBE or GROUPING SETS")),
             DfExpr::Placeholder(_) => Err(NotABlock::new("a parameter without a value")),
             _ => Err(NotABlock::new("an expression of an unknown kind")),
@@ -100,6 +105,9 @@ impl<'a> Names<'a> {
     }
 
     fn binary(&self, left: &DfExpr, op: Operator, right: &DfExpr) -> Lowered {
+        if let Some(days) = self.days_apart(left, op, right) {
+            return days;
+        }
         let (left, right) = match operator(op).is_ok_and(BinaryOperator::is_comparison) {
             true => (self.beside(right, left)?, self.beside(left, right)?),
             false => (self.lower(left)?, self.lower(right)?),
@@ -119,6 +127,56 @@ impl<'a> Names<'a> {
                 right: Box::new(right),
             },
         })
+    }
+
+    /// `date + INTERVAL 'n' DAY < other` as `date - other < -n`: the days between two dates can be
+    /// told of every two dates, while a date moved by days may leave the calendar.
+    fn days_apart(&self, left: &DfExpr, op: Operator, right: &DfExpr) -> Option<Lowered> {
+        let compare = operator(op).ok().filter(|op| {
+            use BinaryOperator as B;
+            op.is_comparison() && !matches!(op, B::IsDistinctFrom | B::IsNotDistinctFrom)
+        })?;
+        let (moved, left) = self.date_moved(left);
+        let (other, right) = self.date_moved(right);
+        if moved.is_none() && other.is_none() || !self.is_date(left) || !self.is_date(right) {
+            return None;
+        }
+        let days = other.unwrap_or(0).checked_sub(moved.unwrap_or(0))?;
+        let between = |left, right| Expr::Binary {
+            left: Box::new(Expr::Binary { left, operator: BinaryOperator::Minus, right }),
+            operator: compare,
+            right: Box::new(Expr::Literal(Literal::int64(days))),
+        };
+        Some(self.boxed(left).and_then(|left| Ok(between(left, self.boxed(right)?))))
+    }
+
+    fn is_date(&self, expr: &DfExpr) -> bool {
+        expr.get_type(self.schema).is_ok_and(|data_type| data_type == DataType::Date32)
+    }
+
+    /// A date that is moved by whole days: by how many, and the date.
+    fn date_moved<'e>(&self, expr: &'e DfExpr) -> (Option<i64>, &'e DfExpr) {
+        let DfExpr::BinaryExpr(moved) = expr else { return (None, expr) };
+        let days = |by: &DfExpr| match by {
+            DfExpr::Literal(ScalarValue::IntervalMonthDayNano(Some(by)), _)
+                if by.months == 0 && by.nanoseconds == 0 =>
+            {
+                Some(i64::from(by.days))
+            }
+            _ => None,
+        };
+        let (date, days) = match moved.op {
+            Operator::Plus => match days(&moved.right) {
+                Some(by) => (&moved.left, Some(by)),
+                None => (&moved.right, days(&moved.left)),
+            },
+            Operator::Minus => (&moved.left, days(&moved.right).map(|by| -by)),
+            _ => return (None, expr),
+        };
+        match days {
+            Some(by) if self.is_date(date) => (Some(by), date),
+            _ => (None, expr),
+        }
     }
 
     /// Lowers `expr`, which is compared with `column`. A point in time takes the column's own type
@@ -148,6 +206,13 @@ impl<'a> Names<'a> {
     }
 
     fn between(&self, between: &Between) -> Lowered {
+        let moved = |expr: &DfExpr| self.date_moved(expr).0.is_some();
+        if moved(&between.expr) || moved(&between.low) || moved(&between.high) {
+            let value = between.expr.as_ref().clone();
+            let within = value.clone().gt_eq(between.low.as_ref().clone());
+            let within = within.and(value.lt_eq(between.high.as_ref().clone()));
+            return self.lower(&if between.negated { !within } else { within });
+        }
         Ok(Expr::Between {
             operand: self.boxed(&between.expr)?,
             negated: between.negated,
@@ -210,6 +275,12 @@ impl<'a> Names<'a> {
                 .and_then(|text| text.parse().ok())
                 .ok_or_else(|| NotABlock::new("a cast to an unknown type"))?;
             return self.cast(operand, &to, name == "arrow_try_cast");
+        }
+        if self.wide_sums
+            && name == EXACT_SUM
+            && let [sum, _] = function.args.as_slice()
+        {
+            return self.lower(sum);
         }
         Ok(Expr::Function { name: name.to_owned(), arguments: self.lower_all(&function.args)? })
     }

@@ -20,6 +20,7 @@ use hedgerow_policies::{
 
 use super::emit::output_names;
 use super::expression::Names;
+use super::inline;
 
 /// Why a plan is not one block. Speaks of the statement only.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -68,18 +69,26 @@ pub struct Lowering<'a> {
     own: bool,
     /// `organisation` of an optional table may be asked for: it becomes a derived relation.
     wrap_optional: bool,
+    /// Sums of inner queries stay in the wider type they are added in (`exact_sum`).
+    wide_sums: bool,
     subquery: OfSubquery<'a>,
 }
 
 impl<'a> Lowering<'a> {
     /// Makes a lowering for statements from outside.
     pub fn new(target: &'a dyn Fn(&TableScan) -> Option<ScanTarget>) -> Self {
-        Self { target, own: false, wrap_optional: false, subquery: &no_subquery }
+        Self { target, own: false, wrap_optional: false, wide_sums: false, subquery: &no_subquery }
     }
 
     /// The same, where a scalar subquery can be known before the block is asked.
     pub(crate) fn with_subqueries(self, subquery: OfSubquery<'a>) -> Self {
         Self { subquery, ..self }
+    }
+
+    /// The same, where what an inner query adds up is not read back as the narrower type that the
+    /// statement announced: what is computed of it does not depend on the type.
+    pub(crate) fn with_wide_sums(self) -> Self {
+        Self { wide_sums: true, ..self }
     }
 
     /// The same, with `organisation` of an optional table as a column that may be NULL.
@@ -89,7 +98,7 @@ impl<'a> Lowering<'a> {
 
     /// Makes a lowering for what the node itself emitted, gate columns included.
     pub(crate) fn own(target: &'a dyn Fn(&TableScan) -> Option<ScanTarget>) -> Self {
-        Self { target, own: true, wrap_optional: false, subquery: &no_subquery }
+        Self { own: true, ..Self::new(target) }
     }
 
     /// Lowers an aggregate or DISTINCT node with what is below it.
@@ -218,8 +227,8 @@ impl<'a> Lowering<'a> {
 
     // ------------------------------------------------------ relations, joins, filters
 
-    fn names<'n>(&'n self, schema: &'n DFSchema, columns: &'n [Expr]) -> Names<'n> {
-        Names { schema, columns, subquery: self.subquery }
+    pub(super) fn names<'n>(&'n self, schema: &'n DFSchema, columns: &'n [Expr]) -> Names<'n> {
+        Names { schema, columns, subquery: self.subquery, wide_sums: self.wide_sums }
     }
 
     /// Lowers everything below an output: scans, joins, filters, projections, aliases, and
@@ -233,6 +242,9 @@ impl<'a> Lowering<'a> {
             LogicalPlan::SubqueryAlias(alias) => self.scope(&alias.input),
             LogicalPlan::Filter(filter) => self.filter(filter),
             LogicalPlan::Projection(projection) => {
+                if let LogicalPlan::Window(window) = projection.input.as_ref() {
+                    return self.projected_windows(projection, window);
+                }
                 let mut scope = self.scope(&projection.input)?;
                 let names = self.names(projection.input.schema(), &scope.columns);
                 scope.columns = names.lower_all(&projection.expr)?;
@@ -252,11 +264,10 @@ impl<'a> Lowering<'a> {
                 Err(NotABlock::new("LIMIT below an aggregate"))
             }
             LogicalPlan::Distinct(_) => Err(NotABlock::new("DISTINCT ON")),
-            LogicalPlan::Window(_) => Err(NotABlock::new("a window below an aggregate")),
+            LogicalPlan::Window(window) => self.windows(window),
             LogicalPlan::Union(_) => Err(NotABlock::new("UNION below an aggregate")),
-            LogicalPlan::Values(_) | LogicalPlan::EmptyRelation(_) => {
-                Err(NotABlock::new("an inline table"))
-            }
+            LogicalPlan::Values(values) => inline::scope(values),
+            LogicalPlan::EmptyRelation(_) => Err(NotABlock::new("a query without FROM")),
             LogicalPlan::Unnest(_) => Err(NotABlock::new("unnest")),
             LogicalPlan::RecursiveQuery(_) => Err(NotABlock::new("a recursive query")),
             _ => Err(NotABlock::new("a plan of an unknown kind")),
@@ -489,14 +500,14 @@ impl Scope {
     }
 
     /// The block of its rows.
-    fn into_rows(self) -> Block {
+    pub(super) fn into_rows(self) -> Block {
         let columns = self.columns.clone();
         self.into_block(Output::Rows { columns, order: vec![], limit: None })
     }
 
     /// A block as the one relation of a scope. Where it is `optional`, its organisation is a column
     /// like any other: NULL where nothing matches.
-    fn derived(block: Block, optional: bool) -> Scope {
+    pub(super) fn derived(block: Block, optional: bool) -> Scope {
         let outputs: Vec<bool> = match &block.output {
             Output::Rows { columns, .. } => columns.iter().map(is_organisation).collect(),
             Output::Groups { keys, measures } => {

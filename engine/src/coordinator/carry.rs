@@ -180,7 +180,11 @@ fn over_one(plan: LogicalPlan, input: LogicalPlan, cells: Cells) -> DfResult<(Lo
         }
         LogicalPlan::Aggregate(aggregate) => {
             if aggregate.group_expr.iter().any(|key| !cells.read_by(key).is_empty()) {
-                return Err(refused("grouping by a value that may be withheld"));
+                return Err(refused(
+                    "grouping by a value that may be withheld",
+                    "group by the keys of the released groups, and keep the value in an aggregate, \
+                     such as `max(value)` or `sum(value)`",
+                ));
             }
             let made: Vec<Column> = aggregate
                 .schema
@@ -208,15 +212,14 @@ fn over_one(plan: LogicalPlan, input: LogicalPlan, cells: Cells) -> DfResult<(Lo
 fn not_carried(plan: &LogicalPlan) -> datafusion::error::DataFusionError {
     let full = plan.display().to_string();
     let kind = full.split([':', ' ']).next().unwrap_or("this");
-    refused(&format!("{kind} over released results of a protected table"))
+    refused(
+        &format!("{kind} over released results of a protected table"),
+        "over an aggregate write SELECT, WHERE, JOIN, UNION ALL, GROUP BY, windows, ORDER BY or LIMIT",
+    )
 }
 
-fn refused(what: &str) -> datafusion::error::DataFusionError {
-    EngineError::NotSplit {
-        what: format!("{what} is not done"),
-        hint: "write the statement in a simpler way".to_owned(),
-    }
-    .into()
+fn refused(what: &str, hint: &str) -> datafusion::error::DataFusionError {
+    EngineError::NotSplit { what: format!("{what} is not done"), hint: hint.to_owned() }.into()
 }
 
 fn visible_columns(plan: &LogicalPlan) -> Vec<DfExpr> {
@@ -276,7 +279,8 @@ fn over_projection(
     Ok((plan, out))
 }
 
-fn bare_column(expr: &DfExpr) -> Option<&Column> {
+/// The column that an expression is, under another name or not.
+pub(crate) fn bare_column(expr: &DfExpr) -> Option<&Column> {
     match expr {
         DfExpr::Alias(alias) => bare_column(&alias.expr),
         DfExpr::Column(column) => Some(column),
@@ -333,7 +337,11 @@ fn over_join(join: Join, inputs: Vec<(LogicalPlan, Cells)>) -> DfResult<(Logical
         JoinType::LeftAnti | JoinType::LeftMark | JoinType::RightAnti | JoinType::RightMark
     );
     if existence && (left_cells.sparse || right_cells.sparse) {
-        return Err(refused("asking what is not among released groups"));
+        return Err(refused(
+            "asking what is not among released groups",
+            "LEFT JOIN the released groups and read their mark: what is missing there may have been \
+             withheld",
+        ));
     }
     let optional_left = matches!(join.join_type, JoinType::Right | JoinType::Full);
     let optional_right = matches!(join.join_type, JoinType::Left | JoinType::Full);

@@ -8,8 +8,10 @@ use datafusion::common::Result;
 use datafusion::datasource::TableProvider;
 
 use super::federation::Federation;
+use super::own_tables::OwnTables;
 use super::rows::FederatedTable;
 use super::system;
+use super::views::Views;
 
 /// Name of the catalog.
 pub(crate) const CATALOG: &str = "federation";
@@ -22,11 +24,18 @@ pub(crate) const SYSTEM: &str = "system";
 #[derive(Debug)]
 pub(crate) struct FederationCatalog {
     federation: Weak<Federation>,
+    views: Weak<Views>,
+    own: Arc<OwnTables>,
 }
 
 impl FederationCatalog {
-    pub(crate) fn new(federation: &Arc<Federation>) -> Self {
-        Self { federation: Arc::downgrade(federation) }
+    pub(crate) fn new(
+        federation: &Arc<Federation>,
+        views: &Arc<Views>,
+        own: &Arc<OwnTables>,
+    ) -> Self {
+        let (federation, views) = (Arc::downgrade(federation), Arc::downgrade(views));
+        Self { federation, views, own: Arc::clone(own) }
     }
 }
 
@@ -40,22 +49,26 @@ impl CatalogProvider for FederationCatalog {
     }
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
-        let federation = self.federation.upgrade()?;
+        let (federation, views) = (self.federation.upgrade()?, self.views.upgrade()?);
+        let own = Arc::clone(&self.own);
         let only = match name {
-            SYSTEM => return Some(Arc::new(SystemSchema { federation })),
+            SYSTEM => return Some(Arc::new(SystemSchema { federation, views, own })),
             SHARED => None,
             organisation => {
                 Some(federation.organisations().into_iter().find(|o| o == organisation)?)
             }
         };
-        Some(Arc::new(ContractSchema { federation, only }))
+        Some(Arc::new(ContractSchema { federation, views, own, only }))
     }
 }
 
-/// The contract tables, over all nodes or of one.
+/// The contract tables, over all nodes or of one; over all there are the coordinator's own tables
+/// and views, too.
 #[derive(Debug)]
 struct ContractSchema {
     federation: Arc<Federation>,
+    views: Arc<Views>,
+    own: Arc<OwnTables>,
     only: Option<String>,
 }
 
@@ -65,18 +78,32 @@ impl ContractSchema {
         let Some(only) = &self.only else { return true };
         self.federation.lists(only, table)
     }
+
+    fn is_view(&self, name: &str) -> bool {
+        self.only.is_none() && self.views.contains(name)
+    }
 }
 
 #[async_trait]
 impl SchemaProvider for ContractSchema {
     fn table_names(&self) -> Vec<String> {
         let names = self.federation.contracts.iter().map(|contract| contract.name.clone());
-        names.filter(|name| self.lists(name)).collect()
+        let views = self.views.resolved().map(|(name, ..)| name.to_owned());
+        let views = views.filter(|_| self.only.is_none());
+        names.filter(|name| self.lists(name)).chain(views).collect()
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         if !self.table_exist(name) {
             return Ok(None);
+        }
+        if self.is_view(name) {
+            return Ok(self.views.table(name).await);
+        }
+        if self.only.is_none()
+            && let Some(own) = self.own.get(name)
+        {
+            return Ok(Some(own));
         }
         let contract = self.federation.contracts.get(name).cloned();
         Ok(contract.map(|contract| {
@@ -86,7 +113,7 @@ impl SchemaProvider for ContractSchema {
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        self.federation.contracts.get(name).is_some() && self.lists(name)
+        self.is_view(name) || self.federation.contracts.get(name).is_some() && self.lists(name)
     }
 }
 
@@ -94,6 +121,8 @@ impl SchemaProvider for ContractSchema {
 #[derive(Debug)]
 struct SystemSchema {
     federation: Arc<Federation>,
+    views: Arc<Views>,
+    own: Arc<OwnTables>,
 }
 
 #[async_trait]
@@ -103,7 +132,7 @@ impl SchemaProvider for SystemSchema {
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        system::table(&self.federation, name)
+        system::table(&self.federation, &self.views, &self.own, name)
     }
 
     fn table_exist(&self, name: &str) -> bool {

@@ -20,11 +20,14 @@ use hedgerow_policies::{Block, Expr, Join as BlockJoin, Output};
 
 use super::rows::FederatedTable;
 
-/// Tells whether cutting a plan as a whole is worth the trial: it joins or groups. Filters and
+/// Tells whether cutting a plan as a whole is worth the trial: it joins, groups or has windows. Filters and
 /// columns of one table are pushed by the optimiser. Rows that are in an order stay so.
 pub(crate) fn is_worth_cutting(plan: &LogicalPlan) -> bool {
     match plan {
-        LogicalPlan::Join(_) | LogicalPlan::Aggregate(_) | LogicalPlan::Distinct(_) => true,
+        LogicalPlan::Join(_)
+        | LogicalPlan::Aggregate(_)
+        | LogicalPlan::Distinct(_)
+        | LogicalPlan::Window(_) => true,
         LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) | LogicalPlan::Filter(_) => {
             plan.inputs().into_iter().all(is_worth_cutting)
         }

@@ -9,10 +9,12 @@ use datafusion::arrow::row::{RowConverter, SortField};
 use futures::FutureExt;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use hedgerow_policies::{Block, CellStatus, Expr, Join, Output, Relation, released_schema};
+use tokio::sync::Semaphore;
 
+use super::analyze::Watch;
 use super::federation::{FAN_OUT_MAX, Federation, KnownNode, Standing, for_organisation};
 use super::place::Placement;
-use super::running::{Hidden, Running};
+use super::running::{Hidden, Running, reason};
 use crate::block::{NotABlock, emit};
 use crate::channel::{
     BUNDLE_VERSION, BundleReply, BundleRequest, FragmentHeader, ReplyPart, is_below,
@@ -60,10 +62,6 @@ impl FragmentAsk {
             .map(|name| Arc::new(Field::new(name, DataType::Int64, true)));
         Arc::new(Schema::new(wire.fields().iter().cloned().chain(added).collect::<Vec<_>>()))
     }
-
-    fn tables(&self) -> BTreeSet<&str> {
-        self.block.tables().collect()
-    }
 }
 
 /// A fragment as one node is asked it; `None` where the node need not be asked.
@@ -84,7 +82,10 @@ pub(crate) fn block_for(
         true => Some(ask.block.clone()),
         false => federation.over_served(&ask.block, node),
     };
-    let Some(block) = block else { return Ok(None) };
+    // An inline table alone says nothing of what other nodes serve.
+    let Some(block) = block.filter(|block| block.tables().next().is_some()) else {
+        return Ok(None);
+    };
     let mut block = match node.is_federation() {
         true => federation.for_federation(&block, organisation).map_err(not_asked)?,
         false => for_organisation(&block, organisation),
@@ -158,11 +159,16 @@ pub(crate) async fn gather(
     while !open.is_empty() {
         let bundles = bundles(running, &asks, &open)?;
         open.clear();
+        // Places, and not a bounded buffer: answers are taken in the order of the nodes, and a slow
+        // one must not keep those behind it from being asked.
+        let places = Semaphore::new(FAN_OUT_MAX);
         // Boxed: the compiler cannot prove the unboxed future Send for every lifetime.
-        let asked: Vec<_> =
-            bundles.into_iter().map(|bundle| ask_node(running, &asks, bundle).boxed()).collect();
+        let asked: Vec<_> = bundles
+            .into_iter()
+            .map(|bundle| ask_in_turn(&places, running, &asks, bundle).boxed())
+            .collect();
         let answers: Vec<NodeAnswer> =
-            stream::iter(asked).buffered(FAN_OUT_MAX).try_collect().await?;
+            stream::iter(asked).buffered(usize::MAX).try_collect().await?;
         for answer in answers {
             open.extend(answer.elsewhere);
             for part in answer.parts {
@@ -234,7 +240,8 @@ pub(crate) fn check_reachable(running: &Running, ask: &FragmentAsk) -> Result<()
     let federation = &running.federation;
     for node in &federation.nodes {
         if block_for(federation, ask, node)?.is_some()
-            && let Standing::Unknown(error) = node.standing(&ask.tables(), &federation.contracts)
+            && let Standing::Unknown(error) =
+                node.standing(&ask.block.tables().collect(), &federation.contracts)
         {
             return Err(EngineError::Node(error));
         }
@@ -282,6 +289,18 @@ pub(crate) fn stands(
     }
 }
 
+/// Asks a node once there is a place for one more call.
+async fn ask_in_turn(
+    places: &Semaphore,
+    running: &Running,
+    asks: &[&FragmentAsk],
+    bundle: NodeBundle<'_>,
+) -> Result<NodeAnswer, EngineError> {
+    let closed = |error| EngineError::internal("waiting to ask a node", error);
+    let _place = places.acquire().await.map_err(closed)?;
+    ask_node(running, asks, bundle).await
+}
+
 async fn ask_node(
     running: &Running,
     asks: &[&FragmentAsk],
@@ -291,15 +310,20 @@ async fn ask_node(
     let (numbers, texts): (Vec<usize>, Vec<String>) = bundle.fragments.into_iter().unzip();
     let request = request(running, texts);
     let hash = request.hash();
+    let watch = running.watch_bundle(organisation, &numbers);
     let gathered = match bundle.node.channel.ask(request).await {
-        Ok(reply) => collect(bundle.node, asks, &numbers, &hash, running, reply).await,
+        Ok(reply) => collect((bundle.node, &hash), asks, &numbers, running, reply, &watch).await,
         Err(error) => Err(EngineError::Node(error)),
     };
     match gathered {
-        Ok(parts) => Ok(NodeAnswer { parts, elsewhere: vec![] }),
+        Ok(parts) => {
+            watch.ended(NodeOutcome::Answered, "");
+            Ok(NodeAnswer { parts, elsewhere: vec![] })
+        }
         Err(error) => {
             let wire = error.external();
             let outcome = running.outcome_of(organisation, &wire)?;
+            watch.ended(outcome, reason(&wire));
             let anywhere = |number: &usize| {
                 asks.get(*number).is_some_and(|ask| ask.placement == Placement::AnyNode)
             };
@@ -333,12 +357,12 @@ pub(crate) fn request(running: &Running, fragments: Vec<String>) -> BundleReques
 }
 
 async fn collect(
-    node: &KnownNode,
+    (node, hash): (&KnownNode, &str),
     asks: &[&FragmentAsk],
     numbers: &[usize],
-    hash: &str,
     running: &Running,
     reply: BundleReply,
+    watch: &Watch,
 ) -> Result<Vec<Part>, EngineError> {
     let bad = |what: &str| EngineError::bad_answer(node.organisation(), what);
     let asked: Vec<&FragmentAsk> = numbers.iter().filter_map(|n| asks.get(*n).copied()).collect();
@@ -365,6 +389,7 @@ async fn collect(
         check_statuses(ask, &named).map_err(bad)?;
         let size = named.get_array_memory_size();
         running.held.try_grow(size).map_err(EngineError::from_execution)?;
+        watch.received(index, &named);
         part.batches.push(named);
     }
     for part in &answer {

@@ -18,6 +18,7 @@ use datafusion::logical_expr::{
     WindowFunctionDefinition, cast, lit,
 };
 
+use crate::block::EXACT_SUM;
 use crate::error::EngineError;
 
 /// Holds every 64-bit integer; a sum of it has ten digits more, and 128 bits to add in.
@@ -150,7 +151,7 @@ impl Default for Narrow {
 
 impl ScalarUDFImpl for Narrow {
     fn name(&self) -> &str {
-        "exact_sum"
+        EXACT_SUM
     }
 
     fn signature(&self) -> &Signature {

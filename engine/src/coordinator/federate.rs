@@ -4,7 +4,7 @@
 //! block goes down; what stands above it stays, over released values. What is not one block is
 //! computed from rows where all its tables are open, and refused otherwise.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,13 +14,14 @@ use datafusion::common::{DFSchemaRef, JoinType, ToDFSchema};
 use datafusion::datasource::source_as_provider;
 use datafusion::error::{DataFusionError, Result as DfResult};
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::expr::{AggregateFunction as AggregateCall, GroupingSet};
+use datafusion::functions_aggregate::expr_fn::count;
+use datafusion::logical_expr::expr::GroupingSet;
 use datafusion::logical_expr::logical_plan::Subquery;
 use datafusion::logical_expr::{
-    Aggregate, Expr as DfExpr, Extension, Join as DfJoin, Limit, LogicalPlan, Sort, TableScan,
-    ident,
+    Aggregate, Expr as DfExpr, ExprFunctionExt, Extension, Join as DfJoin, Limit, LogicalPlan,
+    Sort, TableScan, lit,
 };
-use hedgerow_policies::{Block, Expr, Join, OrderKey, Output, Relation, Scope, Source, TypeName};
+use hedgerow_policies::{Block, Expr, Measure, OrderKey, Output, Relation, Scope, TableContract};
 
 use super::carry::{Cells, carry};
 use super::cut::{is_product, is_worth_cutting, rows_needed, scan_of, sink};
@@ -29,9 +30,15 @@ use super::federation::{Federation, coerced};
 use super::fragment::FederatedFragment;
 use super::merge::Merge;
 use super::narrow::narrowed;
-use super::place::{Misplaced, groups_are_whole, identifier_scope, organisations_equated, place};
+use super::parameters::{Parameters, parameters_of};
+use super::people::at_person_level;
+use super::percentile::{Asked, Bins, Percentiles};
+use super::place::{
+    Misplaced, Placement, groups_are_whole, identifier_scope, organisations_equated, place,
+};
 use super::rows::FederatedTable;
-use super::split::{Merged, MergedBounds, Parts, contracts_of};
+use super::sets::{Sets, aggregate_call, is_grouping};
+use super::split::{Merged, Parts, contracts_of, is_count_of_values};
 use crate::block::{Lowering, NotABlock, ScanTarget, order, wire_type};
 use crate::error::EngineError;
 
@@ -85,31 +92,22 @@ pub(crate) fn federate_all(
         federation,
         state,
         fragments: Mutex::default(),
-        parameters: Mutex::default(),
+        parameters: Parameters::default(),
         cuts: AtomicUsize::new(0),
     };
     let plans = plans.into_iter().map(|plan| federate.rewrite(plan, None));
     let plans = plans.collect::<Result<_, _>>()?;
     let fragments = federate.fragments.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let parameters = federate.parameters.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let parameters = parameters.into_iter().filter_map(|(number, p)| Some((number, p.plan?)));
-    Ok(Together { plans, fragments, parameters: parameters.collect() })
+    Ok(Together { plans, fragments, parameters: federate.parameters.into_plans() })
 }
 
 struct Federate<'a> {
     federation: &'a Arc<Federation>,
     state: &'a SessionState,
     fragments: Mutex<Vec<FragmentAsk>>,
-    parameters: Mutex<BTreeMap<usize, Parameter>>,
+    parameters: Parameters,
     /// Cuts made so far, for their names.
     cuts: AtomicUsize,
-}
-
-/// A scalar subquery that a fragment may be asked with.
-struct Parameter {
-    subquery: Arc<LogicalPlan>,
-    /// Federated, once a fragment is asked with it.
-    plan: Option<LogicalPlan>,
 }
 
 /// What a scan of the coordinator's plan stands for.
@@ -121,7 +119,7 @@ pub(crate) fn target(scan: &TableScan) -> Option<ScanTarget> {
     federated_table(scan)?.downcast_ref::<FederatedTable>()?.target()
 }
 
-fn protected(scan: &TableScan) -> Option<String> {
+pub(crate) fn protected(scan: &TableScan) -> Option<String> {
     let provider = federated_table(scan)?;
     let contract = provider.downcast_ref::<FederatedTable>()?.contract.as_ref()?;
     contract.is_protected().then(|| contract.name.clone())
@@ -286,18 +284,20 @@ impl Federate<'_> {
 
     /// Tells whether a plan reads reference tables, and nothing else.
     fn is_reference(&self, plan: &LogicalPlan) -> bool {
-        let (mut any, mut only) = (false, true);
-        let visited = plan.apply_with_subqueries(|node| {
-            if let LogicalPlan::TableScan(scan) = node {
-                any = true;
-                only &= target(scan).is_some_and(|target| {
-                    let contract = self.federation.contracts.get(&target.table);
-                    target.only.is_none() && contract.is_some_and(|contract| contract.reference)
-                });
-            }
-            Ok(if only { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
-        });
-        any && only && visited.is_ok()
+        reads_only(plan, &|scan| {
+            target(scan).is_some_and(|target| {
+                let contract = self.federation.contracts.get(&target.table);
+                target.only.is_none() && contract.is_some_and(|contract| contract.reference)
+            })
+        })
+    }
+
+    /// The parameter that an uncorrelated scalar subquery over open tables becomes.
+    fn parameter(&self, subquery: &Subquery) -> Result<Expr, NotABlock> {
+        if reads_protected(&subquery.subquery) {
+            return Err(NotABlock::new("a subquery in an expression"));
+        }
+        self.parameters.of(self.state, &subquery.subquery)
     }
 
     fn cut_rows(
@@ -328,57 +328,19 @@ impl Federate<'_> {
         let types: Vec<DataType> =
             coerced.schema().fields().iter().map(|f| f.data_type().clone()).collect();
         let federation = Arc::clone(self.federation);
-        let table = FederatedTable::of_block(block, placement, plain_schema(&schema), federation);
         let name = format!("rows_{}", self.cuts.fetch_add(1, Ordering::Relaxed));
+        let schema = plain_schema(&schema);
+        let table = FederatedTable::of_block(&name, block, placement, schema, federation);
         let scan = scan_of(table, &name, plan.schema(), &types);
         scan.map(Some).map_err(EngineError::from_execution)
-    }
-
-    // ------------------------------------------------------------------ scalar subqueries
-
-    /// The parameter that an uncorrelated scalar subquery becomes.
-    fn parameter(&self, subquery: &Subquery) -> Result<Expr, NotABlock> {
-        let not = || NotABlock::new("a subquery in an expression");
-        let mut reads_protected = false;
-        let visited = subquery.subquery.apply_with_subqueries(|node| {
-            if let LogicalPlan::TableScan(scan) = node {
-                reads_protected |= protected(scan).is_some();
-            }
-            Ok(TreeNodeRecursion::Continue)
-        });
-        if reads_protected || visited.is_err() {
-            return Err(not());
-        }
-        let coerced = coerced(self.state, &subquery.subquery).map_err(|_| not())?;
-        let [field] = coerced.schema().fields().as_ref() else { return Err(not()) };
-        let data_type = TypeName(wire_type(field.data_type()));
-        let mut parameters = self.parameters.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = parameters.iter().find(|(_, known)| known.subquery == subquery.subquery);
-        let index = match known {
-            Some((index, _)) => *index,
-            None => {
-                let index = parameters.len();
-                let subquery = Arc::clone(&subquery.subquery);
-                parameters.insert(index, Parameter { subquery, plan: None });
-                index
-            }
-        };
-        Ok(Expr::Parameter { index, data_type })
     }
 
     /// Federates the subqueries whose values a block is asked with.
     fn use_parameters(&self, block: &Block) -> Result<(), EngineError> {
         for index in parameters_of(block) {
-            let unused = {
-                let parameters = self.parameters.lock().unwrap_or_else(PoisonError::into_inner);
-                parameters.get(&index).filter(|p| p.plan.is_none()).map(|p| p.subquery.clone())
-            };
-            let Some(subquery) = unused else { continue };
+            let Some(subquery) = self.parameters.unused(index) else { continue };
             let (plan, _) = self.rewrite(subquery.as_ref().clone(), None)?;
-            let mut parameters = self.parameters.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(parameter) = parameters.get_mut(&index) {
-                parameter.plan = Some(plan);
-            }
+            self.parameters.used(index, plan);
         }
         Ok(())
     }
@@ -386,26 +348,29 @@ impl Federate<'_> {
     // -------------------------------------------------------------- pushing one aggregate
 
     fn push(&self, plan: &LogicalPlan) -> Result<(LogicalPlan, Cells), Misplaced> {
-        let target = |scan: &TableScan| target(scan);
-        let subquery = |subquery: &Subquery| self.parameter(subquery);
-        let lowering = Lowering::new(&target).with_subqueries(&subquery);
+        if let LogicalPlan::Aggregate(aggregate) = plan
+            && let Some(pushed) = self.push_percentiles(plan, aggregate)?
+        {
+            return Ok(pushed);
+        }
         let sets = Sets::of(plan).map_err(never)?;
         let plain = sets.as_ref().map_or(plan, |sets| &sets.plain);
-        let block = lowering.groups(plain).map_err(Misplaced::FromRows)?;
-        let tables = contracts_of(&block, &self.federation.contracts);
-        let protected = tables.iter().any(|table| table.is_protected());
-        if protected {
-            check_flat(&block)?;
-            if sets.is_some() {
-                let what = "ROLLUP, CUBE or GROUPING SETS";
-                return Err(Misplaced::FromRows(NotABlock::new(what)));
-            }
-        }
+        let protected = reads_protected(plain);
+        let block = self.lowered(plain)?;
+        let (block, tables) = if protected {
+            check_asked_at_once(&block, sets.is_some())?;
+            at_person_level(block, self.federation)?
+        } else {
+            let tables = contracts_of(&block, &self.federation.contracts);
+            (block, tables)
+        };
         let placement = place(&block, &self.federation.contracts)?;
         let Output::Groups { keys, measures } = &block.output else {
             return Err(Misplaced::FromRows(NotABlock::new("rows")));
         };
-        let whole = sets.is_none() && groups_are_whole(&block, &self.federation.contracts);
+        let values = protected && counts_values(measures, &tables).map_err(Misplaced::Never)?;
+        let whole =
+            sets.is_none() && !values && groups_are_whole(&block, &self.federation.contracts);
         let (keys, mut places) = unique(keys);
         if plain.schema().fields().len() == keys.len() + measures.len() {
             // DataFusion itself lists a repeated key once.
@@ -413,37 +378,93 @@ impl Federate<'_> {
         }
         let own_keys = keys.len();
         let mut parts = Parts::over(keys);
-        let mut merged = vec![];
-        if let LogicalPlan::Aggregate(aggregate) = plan {
-            let mut measures = measures.iter();
-            for expr in &aggregate.aggr_expr {
-                let call = aggregate_call(expr).ok_or_else(|| {
-                    Misplaced::FromRows(NotABlock::new("an aggregate inside an expression"))
-                })?;
-                let one = match (&sets, is_grouping(call)) {
-                    (Some(sets), true) => sets.grouping(call, &places),
-                    _ => {
-                        let measure = measures.next().ok_or_else(|| NotABlock::new("grouping()"));
-                        measure.and_then(|measure| {
-                            let schema = aggregate.input.schema();
-                            parts.split(call, measure, schema, &tables, whole)
-                        })
-                    }
-                };
-                merged.push(one.map_err(Misplaced::FromRows)?);
+        let merged = match plan {
+            LogicalPlan::Aggregate(aggregate) => {
+                let sets = sets.as_ref().map(|sets| (sets, places.as_slice()));
+                merged(aggregate, measures, &mut parts, sets, &tables, whole)
+                    .map_err(Misplaced::FromRows)?
             }
-        }
-        let node_block = Block {
-            output: Output::Groups { keys: parts.keys.clone(), measures: parts.measures },
-            ..block.clone()
+            _ => vec![],
         };
-        let schema = self.federation.prove(&node_block).map_err(Misplaced::FromRows)?;
-        self.use_parameters(&node_block).map_err(Misplaced::Never)?;
-        let ask = FragmentAsk {
-            block: node_block,
+        let output = Output::Groups { keys: parts.keys.clone(), measures: parts.measures };
+        let pushed = Pushed {
+            block: Block { output, ..block.clone() },
             placement,
-            protected,
-            keys: parts.keys.len(),
+            tables,
+            merged,
+            whole,
+            own_keys,
+            sets: sets.as_ref().map(|sets| sets.over_keys(&places)),
+            places,
+        };
+        self.merged(plan, pushed)
+    }
+
+    /// Percentiles over a protected table: nodes count per bin. `None` where none is asked, and where
+    /// rows will do.
+    fn push_percentiles(
+        &self,
+        plan: &LogicalPlan,
+        aggregate: &Aggregate,
+    ) -> Result<Option<(LogicalPlan, Cells)>, Misplaced> {
+        let Some(asked) = Asked::first(aggregate).filter(|_| reads_protected(plan)) else {
+            return Ok(None);
+        };
+        let count = count(lit(1_i64));
+        let count = match asked.filter {
+            Some(filter) => count.filter(filter.clone()).build().map_err(never)?,
+            None => count,
+        };
+        let keys = aggregate.group_expr.iter().cloned().chain([asked.of.clone()]).collect();
+        let counted = Aggregate::try_new(Arc::clone(&aggregate.input), keys, vec![count]);
+        let block = self.lowered(&LogicalPlan::Aggregate(counted.map_err(never)?))?;
+        check_asked_at_once(&block, false)?;
+        let (mut block, tables) = at_person_level(block, self.federation)?;
+        let percentiles = Percentiles::of(aggregate, &asked).map_err(Misplaced::Never)?;
+        let placement = place(&block, &self.federation.contracts)?;
+        let Output::Groups { keys, .. } = &mut block.output else { return Ok(None) };
+        let Some(of) = keys.pop() else { return Ok(None) };
+        let bins = Bins::of(&of, &tables).map_err(Misplaced::Never)?;
+        let (mut once, mut places) = unique(keys);
+        let own_keys = once.len();
+        if plan.schema().fields().len() == own_keys + aggregate.aggr_expr.len() {
+            places = (0..own_keys).collect();
+        }
+        once.push(bins.key.clone());
+        *keys = once;
+        let merged =
+            percentiles.values(own_keys, &bins).into_iter().map(Merged::estimate).collect();
+        let pushed =
+            Pushed { block, placement, tables, merged, whole: false, own_keys, sets: None, places };
+        self.merged(plan, pushed).map(Some)
+    }
+
+    fn lowered(&self, plan: &LogicalPlan) -> Result<Block, Misplaced> {
+        let target = |scan: &TableScan| target(scan);
+        let subquery = |subquery: &Subquery| self.parameter(subquery);
+        let lowering = Lowering::new(&target).with_subqueries(&subquery);
+        let lowering = if reads_protected(plan) { lowering.with_wide_sums() } else { lowering };
+        lowering.groups(plan).map_err(Misplaced::FromRows)
+    }
+
+    /// Proves what nodes are asked, and puts the merge plan in the place of `plan`.
+    fn merged(
+        &self,
+        plan: &LogicalPlan,
+        pushed: Pushed,
+    ) -> Result<(LogicalPlan, Cells), Misplaced> {
+        let Pushed { block, placement, tables, merged, whole, own_keys, sets, places } = pushed;
+        let schema = self.federation.prove(&block).map_err(Misplaced::FromRows)?;
+        self.use_parameters(&block).map_err(Misplaced::Never)?;
+        let asked = match &block.output {
+            Output::Groups { keys, .. } => keys.len(),
+            Output::Rows { .. } => 0,
+        };
+        let ask = FragmentAsk {
+            block,
+            placement,
+            protected: tables.iter().any(|table| table.is_protected()),
+            keys: asked,
             schema: plain_schema(&schema),
         };
         let coerced = coerced(self.state, plan).map_err(never)?;
@@ -455,7 +476,7 @@ impl Federate<'_> {
             whole,
             tables: &tables,
             keys: own_keys,
-            sets: sets.as_ref().map(|sets| sets.over_keys(&places)),
+            sets,
             places,
             types: shown.map(|f| f.data_type().clone()).collect(),
         };
@@ -478,114 +499,101 @@ impl Federate<'_> {
     }
 }
 
-/// Over protected tables a block is flat: what is derived is asked on its own, and released.
-fn check_flat(block: &Block) -> Result<(), Misplaced> {
-    let not = |what: &str| Err(Misplaced::FromRows(NotABlock::new(what)));
-    for relation in &block.from {
-        match (&relation.source, &relation.join) {
-            (_, Join::NotIn(_)) => return not("`NOT IN` with a subquery, unlike `NOT EXISTS`,"),
-            (Source::Derived(_), _) => return not("an aggregate below an aggregate"),
-            _ => {}
+/// Splits the aggregates of a plan into `parts` for the nodes, and says how each is merged.
+fn merged(
+    aggregate: &Aggregate,
+    measures: &[Measure],
+    parts: &mut Parts,
+    sets: Option<(&Sets<'_>, &[usize])>,
+    tables: &[Arc<TableContract>],
+    whole: bool,
+) -> Result<Vec<Merged>, NotABlock> {
+    let mut measures = measures.iter();
+    let one = |expr: &DfExpr| {
+        let call = aggregate_call(expr)
+            .ok_or_else(|| NotABlock::new("an aggregate inside an expression"))?;
+        match sets {
+            Some((sets, places)) if is_grouping(call) => sets.grouping(call, places),
+            _ => {
+                let measure = measures.next().ok_or_else(|| NotABlock::new("grouping()"))?;
+                parts.split(call, measure, aggregate.input.schema(), tables, whole)
+            }
         }
+    };
+    aggregate.aggr_expr.iter().map(one).collect()
+}
+
+/// An aggregate as it goes down: what nodes are asked, and what is made of their answers.
+struct Pushed {
+    block: Block,
+    placement: Placement,
+    tables: Vec<Arc<TableContract>>,
+    merged: Vec<Merged>,
+    whole: bool,
+    /// How many of the keys asked are the statement's.
+    own_keys: usize,
+    sets: Option<GroupingSet>,
+    /// For each key of the statement, its place among the keys asked.
+    places: Vec<usize>,
+}
+
+/// Tells whether an aggregate over protected tables counts the different values of a dimension, for
+/// which nodes are asked for the values. Then it asks for nothing else.
+fn counts_values(measures: &[Measure], tables: &[Arc<TableContract>]) -> Result<bool, EngineError> {
+    let Some(first) = measures.iter().find(|measure| is_count_of_values(measure, tables)) else {
+        return Ok(false);
+    };
+    if measures.iter().all(|measure| measure == first) {
+        return Ok(true);
     }
+    Err(hedgerow_policies::Refusal::new(
+        hedgerow_policies::Rule::G7Family,
+        "`count(DISTINCT …)` of a dimension stands beside another aggregate over a protected table",
+        "ask for the number of values of one dimension in a statement of its own, and for the rest \
+         in another",
+    )
+    .into())
+}
+
+/// Over protected tables a block is asked at once, with nothing that another question told.
+fn check_asked_at_once(block: &Block, has_sets: bool) -> Result<(), Misplaced> {
+    let not = |what: &str| Err(Misplaced::FromRows(NotABlock::new(what)));
     match parameters_of(block).is_empty() {
+        true if has_sets => not("ROLLUP, CUBE or GROUPING SETS"),
         true => Ok(()),
         false => not("a subquery in an expression"),
     }
 }
 
-/// The parameters a block is asked with, in derived relations too.
-pub(crate) fn parameters_of(block: &Block) -> BTreeSet<usize> {
-    let mut found = BTreeSet::new();
-    for expr in block.blocks().into_iter().flat_map(Block::expressions) {
-        expr.walk(&mut |part| {
-            if let Expr::Parameter { index, .. } = part {
-                found.insert(*index);
-            }
-        });
-    }
-    found
+/// Tells whether a plan reads a protected table, or cannot be looked through.
+fn reads_protected(plan: &LogicalPlan) -> bool {
+    tables_that(plan, &|scan| protected(scan).is_none()).is_none()
 }
 
 /// Tells whether a plan reads tables, and open ones only.
 fn reads_open_tables(plan: &LogicalPlan) -> bool {
-    let (mut any, mut open) = (false, true);
+    reads_only(plan, &|scan| target(scan).is_some() && protected(scan).is_none())
+}
+
+/// Tells whether a plan reads tables, and only such as `are` tells.
+fn reads_only(plan: &LogicalPlan, are: &dyn Fn(&TableScan) -> bool) -> bool {
+    tables_that(plan, are).is_some_and(|count| count > 0)
+}
+
+/// How often a plan reads a table, in subqueries too; `None` where one is not as `are` tells.
+fn tables_that(plan: &LogicalPlan, are: &dyn Fn(&TableScan) -> bool) -> Option<usize> {
+    let mut count = Some(0_usize);
     let visited = plan.apply_with_subqueries(|node| {
         if let LogicalPlan::TableScan(scan) = node {
-            any = true;
-            open &= target(scan).is_some() && protected(scan).is_none();
+            count = count.filter(|_| are(scan)).map(|count| count + 1);
         }
-        Ok(if open { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
+        Ok(if count.is_some() { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
     });
-    any && open && visited.is_ok()
+    count.filter(|_| visited.is_ok())
 }
 
 fn never(error: DataFusionError) -> Misplaced {
     Misplaced::Never(EngineError::from_execution(error))
-}
-
-/// An aggregate over grouping sets: the sets, and the same aggregate over all their keys.
-struct Sets<'a> {
-    sets: &'a GroupingSet,
-    keys: Vec<&'a DfExpr>,
-    plain: LogicalPlan,
-}
-
-impl<'a> Sets<'a> {
-    fn of(plan: &'a LogicalPlan) -> DfResult<Option<Self>> {
-        let LogicalPlan::Aggregate(aggregate) = plan else { return Ok(None) };
-        let [DfExpr::GroupingSet(sets)] = aggregate.group_expr.as_slice() else { return Ok(None) };
-        let keys = sets.distinct_expr();
-        let measures = aggregate.aggr_expr.iter();
-        let measures = measures.filter(|expr| !aggregate_call(expr).is_some_and(is_grouping));
-        let plain = Aggregate::try_new(
-            Arc::clone(&aggregate.input),
-            keys.iter().copied().cloned().collect(),
-            measures.cloned().collect(),
-        )?;
-        Ok(Some(Self { sets, keys, plain: LogicalPlan::Aggregate(plain) }))
-    }
-
-    /// The column that holds a key at the coordinator.
-    fn key(&self, expr: &DfExpr, places: &[usize]) -> DfExpr {
-        let index = self.keys.iter().position(|key| *key == expr);
-        let place = index.and_then(|index| places.get(index));
-        ident(place.map_or_else(String::new, |place| format!("k{place}")))
-    }
-
-    fn over_keys(&self, places: &[usize]) -> GroupingSet {
-        let all = |list: &Vec<DfExpr>| list.iter().map(|e| self.key(e, places)).collect();
-        match self.sets {
-            GroupingSet::Rollup(list) => GroupingSet::Rollup(all(list)),
-            GroupingSet::Cube(list) => GroupingSet::Cube(all(list)),
-            GroupingSet::GroupingSets(lists) => {
-                GroupingSet::GroupingSets(lists.iter().map(all).collect())
-            }
-        }
-    }
-
-    /// `grouping(key, …)`: told at the coordinator, where the sets are made.
-    fn grouping(&self, call: &AggregateCall, places: &[usize]) -> Result<Merged, NotABlock> {
-        if !call.params.args.iter().all(|argument| self.keys.contains(&argument)) {
-            return Err(NotABlock::new("grouping() of what is no group key"));
-        }
-        let mut value = call.clone();
-        value.params.args = call.params.args.iter().map(|a| self.key(a, places)).collect();
-        let value = DfExpr::AggregateFunction(value);
-        Ok(Merged { value, part: 0, bounds: MergedBounds::Unknown })
-    }
-}
-
-fn is_grouping(call: &AggregateCall) -> bool {
-    call.func.name() == "grouping"
-}
-
-fn aggregate_call(expr: &DfExpr) -> Option<&AggregateCall> {
-    match expr {
-        DfExpr::Alias(alias) => aggregate_call(&alias.expr),
-        DfExpr::AggregateFunction(call) => Some(call),
-        _ => None,
-    }
 }
 
 /// Keys, each once, and for each of `keys` its place among them.
@@ -613,9 +621,17 @@ fn rows_of_protected(table: &str, reason: Option<&NotABlock>) -> EngineError {
     match reason {
         Some(not) => EngineError::NotSplit {
             what: format!("{} is not split over protected table `{table}`", not.what),
-            hint: "ask for one plain aggregate per statement: group keys, then count, sum, avg or \
-                   stddev, with WHERE and joins on the person column"
-                .to_owned(),
+            hint: match not.what.as_str() {
+                "FULL JOIN" => {
+                    "write a LEFT JOIN that keeps the people who are counted, or ask each table on \
+                     its own"
+                }
+                _ => {
+                    "ask for one plain aggregate per statement: group keys, then count, sum, avg \
+                     or stddev, with WHERE and joins on the person column"
+                }
+            }
+            .to_owned(),
         },
         None => EngineError::Refused(hedgerow_policies::Refusal::new(
             hedgerow_policies::Rule::S1Shape,

@@ -1,10 +1,9 @@
 //! [`Federation`]: the coordinator's view of its nodes and of what each of them serves.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
-
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{DateTime, Utc};
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
@@ -16,7 +15,7 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{LogicalPlan, TableScan};
 use futures::FutureExt;
-use hedgerow_catalog::{Contracts, Member, NodeDescription, shared_schema, visible_schema};
+use hedgerow_catalog::{Contracts, Limits, Member, NodeDescription, shared_schema, visible_schema};
 use hedgerow_policies::{
     BinaryOperator, Block, Expr, Join, Literal, Output, Relation, Source, TableContract, TypeName,
 };
@@ -49,6 +48,8 @@ pub(crate) struct KnownNode {
     name: String,
     /// What is known of it, however it is named.
     state: Arc<RwLock<NodeState>>,
+    /// How often what it says of itself has changed.
+    changes: Arc<AtomicU64>,
     /// Whether it is being described in the background.
     asking: Arc<AtomicBool>,
 }
@@ -102,7 +103,13 @@ impl KnownNode {
     fn new(channel: Arc<dyn NodeChannel>) -> Self {
         let state = NodeState { description: None, failure: None, asked_at: None };
         let name = channel.organisation().to_owned();
-        Self { channel, name, state: Arc::new(RwLock::new(state)), asking: Arc::default() }
+        Self {
+            channel,
+            name,
+            state: Arc::new(RwLock::new(state)),
+            changes: Arc::default(),
+            asking: Arc::default(),
+        }
     }
 
     /// The same node, named below a path.
@@ -111,6 +118,7 @@ impl KnownNode {
             channel: Arc::clone(&self.channel),
             name: below(Some(path), self.channel.organisation()),
             state: Arc::clone(&self.state),
+            changes: Arc::clone(&self.changes),
             asking: Arc::clone(&self.asking),
         }
     }
@@ -151,9 +159,12 @@ impl KnownNode {
     }
 
     fn set(&self, state: NodeState) {
-        match self.state.write() {
-            Ok(mut old) => *old = state,
-            Err(poisoned) => *poisoned.into_inner() = state,
+        let mut known = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let changed = known.description != state.description;
+        *known = state;
+        // After the change: whoever sees the new number sees the new description.
+        if changed {
+            self.changes.fetch_add(1, Ordering::Release);
         }
     }
 
@@ -248,11 +259,12 @@ impl Federation {
     pub(crate) fn new(
         contracts: Contracts,
         channels: Vec<Arc<dyn NodeChannel>>,
+        limits: &Limits,
     ) -> Result<Self, EngineError> {
         let internal = |e: DataFusionError| EngineError::internal("registering contract tables", e);
         let state = |schema_of: fn(&TableContract) -> SchemaRef| {
             let config = session_config(1).with_default_catalog_and_schema(CATALOG, SCHEMA);
-            let state = state_builder(config).build();
+            let state = state_builder(config, limits).build();
             let schema = MemorySchemaProvider::new();
             for contract in contracts.iter() {
                 let table = Arc::new(EmptyTable::new(schema_of(contract)));
@@ -320,6 +332,11 @@ impl Federation {
     /// Has nodes whose description is missing or stale described anew, without waiting for it.
     pub(crate) fn refresh_apart(&self) {
         self.nodes.iter().for_each(KnownNode::refresh_apart);
+    }
+
+    /// Grows with every change of what a node says it serves, and when one is lost or back.
+    pub(crate) fn changes(&self) -> u64 {
+        self.nodes.iter().map(|node| node.changes.load(Ordering::Acquire)).sum()
     }
 
     /// Asks nodes whose description is missing or stale what they serve.
@@ -412,6 +429,7 @@ impl Federation {
                 Source::Derived(inner) => {
                     self.over_served(inner, node).map(|inner| Source::Derived(Box::new(inner)))
                 }
+                Source::Values(_) => Some(relation.source.clone()),
             };
             match (source, &relation.join) {
                 (Some(source), join) => {
@@ -443,15 +461,17 @@ impl Federation {
         Some(canonical_block(served))
     }
 
-    fn type_of(&self, block: &Block, relation: usize, name: &str) -> TypeName {
+    /// The type of a column of a relation.
+    pub(crate) fn type_of(&self, block: &Block, relation: usize, name: &str) -> TypeName {
         let known = block.from.get(relation).and_then(|relation| match &relation.source {
             Source::Table { name: table, .. } => {
                 Some(self.contracts.get(table)?.column(name)?.data_type.clone())
             }
             Source::Derived(inner) => {
-                let schema = self.prove(inner).ok()?;
+                let schema = self.prove(inner).or_else(|_| self.prove(&rows_of(inner))).ok()?;
                 Some(wire_type(schema.field_with_name(name).ok()?.data_type()))
             }
+            Source::Values(inline) => inline.data_type(name).map(|known| known.0.clone()),
         });
         TypeName(known.unwrap_or(DataType::Null))
     }
@@ -481,6 +501,15 @@ pub(crate) fn coerced(
     plan: &LogicalPlan,
 ) -> datafusion::error::Result<LogicalPlan> {
     state.analyzer().execute_and_check(plan.clone(), state.config_options(), |_, _| {})
+}
+
+/// The rows of a block, one level up: a block with windows stands below another.
+fn rows_of(inner: &Block) -> Block {
+    let names = output_names(&inner.output).into_iter();
+    let columns = names.map(|name| Expr::Column { relation: 0, name }).collect();
+    let output = Output::Rows { columns, order: vec![], limit: None };
+    let from = vec![Relation::derived(inner.clone(), Join::First)];
+    Block { from, filter: vec![], output }
 }
 
 /// How many proved texts are remembered.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::DataType;
-use datafusion::common::{Column, DFSchemaRef};
+use datafusion::common::{Column, DFSchemaRef, ScalarValue};
 use datafusion::error::{DataFusionError, Result as DfResult};
 use datafusion::functions_aggregate::expr_fn;
 use datafusion::logical_expr::expr::GroupingSet;
@@ -71,6 +71,9 @@ impl Merge<'_> {
         let part = merged.part;
         let add = |aggregates: &mut Unique, name: String, expr| aggregates.add(name, expr);
         add(aggregates, "parts".into(), expr_fn::count(lit(1_i64)));
+        if matches!(merged.bounds, MergedBounds::AtLeast | MergedBounds::Estimate) {
+            return;
+        }
         add(aggregates, "asked".into(), expr_fn::max(ident(NODES)));
         add(aggregates, "hidden_here".into(), expr_fn::sum(ident(HIDDEN)));
         add(aggregates, "hidden_most".into(), expr_fn::max(ident(HIDDEN_ALL)));
@@ -153,6 +156,20 @@ impl Merge<'_> {
     fn companions(&self, index: usize, merged: &Merged) -> DfResult<[DfExpr; 3]> {
         let part = merged.part;
         let value = ident(format!("v{index}"));
+        let unknown = lit(ScalarValue::Null);
+        // What nodes left out cannot be told from what is not there.
+        match merged.bounds {
+            MergedBounds::AtLeast => {
+                let none = ident("parts").eq(lit(0_i64));
+                let status = when(none, lit(WITHHELD)).otherwise(lit(PARTIAL))?;
+                return Ok([value, unknown, status]);
+            }
+            MergedBounds::Estimate => {
+                let status = when(value.is_null(), lit(WITHHELD)).otherwise(lit(PARTIAL))?;
+                return Ok([unknown.clone(), unknown, status]);
+            }
+            MergedBounds::Sum | MergedBounds::SamePeople | MergedBounds::Unknown => {}
+        }
         let own = |name: &str| ident(format!("{name}{part}"));
         let missing = ident("asked") - ident("parts");
         let withheld = lit(WITHHELD);
@@ -179,7 +196,8 @@ impl Merge<'_> {
         };
         let hidden = ident("hidden_most") - ident("hidden_here");
         let (lower, upper) = match (merged.bounds, bounds) {
-            (MergedBounds::Unknown, _) | (_, CellBounds::Unknown) => (None, None),
+            (MergedBounds::Unknown | MergedBounds::AtLeast | MergedBounds::Estimate, _)
+            | (_, CellBounds::Unknown) => (None, None),
             (_, CellBounds::Rows) => (Some(own("low")), None),
             (MergedBounds::Sum, CellBounds::People) => {
                 (Some(own("low")), Some(when(all_bounded, own("high") + hidden).end()?))

@@ -233,7 +233,7 @@ impl Middle {
             purpose: request.purpose,
             on_unavailable: request.on_unavailable,
         };
-        let running = coordinator.running(behalf, &coverage);
+        let running = Arc::new(coordinator.running(behalf, &coverage));
         for round in &plans.rounds {
             let none = BTreeMap::new();
             coordinator.run_round(&plans.fragments, &none, round, &running).await?;
@@ -317,7 +317,7 @@ async fn planned(
             let plan = resolve_within(&coordinator.state, statement, &coordinator.limits).await?;
             check_names(&plan)?;
             shapes.push(shape(&coordinator, &plan)?);
-            plans.push(coordinator.rewritten(plan)?);
+            plans.push(coordinator.rewritten(plan).await?);
         }
         let together = federate_all(&coordinator.federation, &coordinator.state, plans)?;
         let mut outputs = vec![];

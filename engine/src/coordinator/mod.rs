@@ -4,13 +4,16 @@
 //! session ──► service ── catalog    what tables there are, from contracts and nodes
 //!               │
 //!               ├─ decorrelate, exact_sum               subqueries as joins, sums that do not wrap
-//!               ├─ federate ─ cut ─ place ─ split ─ merge ─ carry   plan -> bundle + merge plan
+//!               ├─ federate ─ cut ─ people ─ place ─ split ─ merge ─ carry   plan -> bundle + merge plan
+//!               ├─ parameters, sets, narrow             scalar subqueries, grouping sets, fewer groups
 //!               ├─ rounds ─ running ─ dispatch          one bundle per node and round
 //!               ├─ fragment ─ rows ─ merge_state        plan nodes that read what nodes released
+//!               ├─ plan_cache, analyze                  plans made before; where the time goes
 //!               └─ edge                                 wire types, marks, the client's columns
 //! middle ──► service   a whole federation as one node of a wider one
 //! ```
 
+mod analyze;
 mod carry;
 mod catalog;
 mod cut;
@@ -26,19 +29,28 @@ mod merge;
 mod merge_state;
 mod middle;
 mod narrow;
+mod own_tables;
+mod parameters;
+mod people;
+mod percentile;
 mod place;
+mod plan_cache;
 mod rounds;
 mod rows;
 mod running;
 mod service;
 mod session;
+mod sets;
+mod ship;
 mod split;
 mod system;
+mod views;
 
 pub(crate) use exact_sum::exact_sum_udf;
 
 pub use edge::{COMPANION, COMPANION_OF};
 pub use middle::{Answering, LEVELS_MAX, Middle};
+pub use plan_cache::PlanCounts;
 pub use running::CoverageLog;
 pub use service::{Answer, Coordinator, Prepared, TableEntry};
 pub use session::Session;

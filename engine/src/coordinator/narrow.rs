@@ -26,6 +26,8 @@ use datafusion::logical_expr::{
     Projection, SubqueryAlias,
 };
 
+use super::carry::bare_column;
+
 /// Narrows the aggregate on one side of a join to what the other side asks for. `is_reference` tells
 /// whether a plan reads reference tables only.
 ///
@@ -165,7 +167,7 @@ fn over_wanted(
         LogicalPlan::Projection(projection) => {
             let under = |column: &Column| {
                 let index = projection.schema.maybe_index_of_column(column)?;
-                plain(projection.expr.get(index)?).cloned()
+                bare_column(projection.expr.get(index)?).cloned()
             };
             let Some(input) = below(&projection.input, &projection.schema, &under)? else {
                 return Ok(None);
@@ -178,19 +180,11 @@ fn over_wanted(
     }
 }
 
-fn plain(expr: &Expr) -> Option<&Column> {
-    match expr {
-        Expr::Column(column) => Some(column),
-        Expr::Alias(alias) => plain(&alias.expr),
-        _ => None,
-    }
-}
-
 fn narrow(aggregate: &Aggregate, wanted: &Wanted, number: usize) -> DfResult<Option<LogicalPlan>> {
     let keys: Vec<(Column, Column)> = wanted
         .pairs
         .iter()
-        .filter(|(_, group)| aggregate.group_expr.iter().any(|key| plain(key) == Some(group)))
+        .filter(|(_, group)| aggregate.group_expr.iter().any(|key| bare_column(key) == Some(group)))
         .cloned()
         .collect();
     if keys.is_empty() {

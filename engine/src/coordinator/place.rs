@@ -38,6 +38,9 @@ pub(crate) fn place(block: &Block, contracts: &Contracts) -> Result<Placement, M
     if own.len() > 1 {
         return Err(Misplaced::Never(across(&own)));
     }
+    if block.tables().next().is_none() {
+        return from_rows("inline tables alone");
+    }
     match (Places { contracts }).spread(block)? {
         Spread::Reference => Ok(Placement::AnyNode),
         Spread::One | Spread::Split => Ok(Placement::EachNode),
@@ -108,6 +111,7 @@ impl Places<'_> {
             Source::Derived(inner) => {
                 let spread = self.spread(inner)?;
                 if spread == Spread::Split && !self.are_complete(inner) {
+                    self.check_people(inner)?;
                     return from_rows("an aggregate below an aggregate");
                 }
                 // Its one row is there even where the organisation is left out.
@@ -118,6 +122,34 @@ impl Places<'_> {
                 }
                 Ok(spread)
             }
+            Source::Values(_) => Ok(Spread::Reference),
+        }
+    }
+
+    /// Rows of one person at two organisations are not put together, nor those of two people whom
+    /// each organisation gave the same number.
+    fn check_people(&self, block: &Block) -> Result<(), Misplaced> {
+        let protected = |name: &str| self.contracts.get(name).is_some_and(|c| c.is_protected());
+        let identifier = |column: &ColumnContract, _: &TableContract| {
+            column.has_role(Role::Identifier).then(|| column.name.clone())
+        };
+        let number = parting(block).into_iter().flatten().find_map(|key| match key {
+            Expr::Column { relation, name } => self.traced(block, *relation, name, &identifier),
+            _ => None,
+        });
+        match number {
+            Some(name) if block.tables().any(protected) => {
+                Err(Misplaced::Never(EngineError::NotSplit {
+                    what: format!(
+                        "grouping by `{name}` alone would put rows of several organisations together"
+                    ),
+                    hint: format!(
+                        "add `organisation` to GROUP BY or PARTITION BY, beside `{name}`, and \
+                         equate it in joins"
+                    ),
+                }))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -210,24 +242,27 @@ impl Places<'_> {
                 Expr::Column { relation, name } => self.traced(inner, *relation, name, of),
                 _ => None,
             },
+            Source::Values(_) => None,
         }
     }
 
-    /// Tells whether each group of a split block is whole at one node: its keys hold the
-    /// organisation, or a number that occurs at one organisation only and is never NULL.
+    /// Tells whether each group of a split block is whole at one node, and each partition of its
+    /// windows: the keys hold the organisation, or a number that occurs at one organisation only and
+    /// is never NULL.
     fn are_complete(&self, block: &Block) -> bool {
-        let Output::Groups { keys, .. } = &block.output else { return true };
-        let optional = |relation: usize| {
-            block.from.get(relation).is_some_and(|r| matches!(r.join, Join::Left(_)))
-        };
+        parting(block).into_iter().all(|keys| self.have_one_home(block, keys))
+    }
+
+    fn have_one_home(&self, block: &Block, keys: &[Expr]) -> bool {
         keys.iter().any(|key| match key {
-            Expr::Organisation { relation } => !optional(*relation),
+            Expr::Organisation { relation } => !is_optional(block, *relation),
             Expr::Column { relation, name } => {
                 let one_home = |column: &ColumnContract, table: &TableContract| {
                     let own = column.within_organisation && !table.reference;
                     (own && !column.nullable).then_some(())
                 };
-                !optional(*relation) && self.traced(block, *relation, name, &one_home).is_some()
+                !may_be_absent(block, *relation, name)
+                    && self.traced(block, *relation, name, &one_home).is_some()
             }
             _ => false,
         })
@@ -273,13 +308,43 @@ fn from_rows<T>(what: &str) -> Result<T, Misplaced> {
     Err(Misplaced::FromRows(NotABlock::new(what)))
 }
 
+/// What rows of a block are put together by: the keys of its groups, and each window's partitions.
+fn parting(block: &Block) -> Vec<&[Expr]> {
+    match &block.output {
+        Output::Groups { keys, .. } => vec![keys],
+        Output::Rows { columns, .. } => columns
+            .iter()
+            .filter_map(|column| match column {
+                Expr::Window(window) => Some(window.partition.as_slice()),
+                _ => None,
+            })
+            .collect(),
+    }
+}
+
 /// The output column of a block by its name.
-fn output<'b>(block: &'b Block, name: &str) -> Option<&'b Expr> {
+pub(crate) fn output<'b>(block: &'b Block, name: &str) -> Option<&'b Expr> {
     let place = output_names(&block.output).iter().position(|known| known == name)?;
     match &block.output {
         Output::Rows { columns, .. } => columns.get(place),
         Output::Groups { keys, .. } => keys.get(place),
     }
+}
+
+/// Tells whether a relation is the optional side of an outer join.
+fn is_optional(block: &Block, relation: usize) -> bool {
+    block.from.get(relation).is_some_and(|r| matches!(r.join, Join::Left(_)))
+}
+
+/// Tells whether a column comes through the optional side of an outer join, here or in a derived
+/// relation, and so is NULL where nothing matches.
+fn may_be_absent(block: &Block, relation: usize, name: &str) -> bool {
+    let inner = block.from.get(relation).and_then(Relation::block);
+    is_optional(block, relation)
+        || inner.is_some_and(|inner| match output(inner, name) {
+            Some(Expr::Column { relation, name }) => may_be_absent(inner, *relation, name),
+            _ => false,
+        })
 }
 
 /// The conditions that a relation is joined by.

@@ -8,8 +8,8 @@ use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::LogicalPlan;
 
 use super::dispatch::FragmentAsk;
-use super::federate::parameters_of;
 use super::fragment::FederatedFragment;
+use super::parameters::parameters_of;
 use super::rows::FederatedTable;
 use crate::error::EngineError;
 

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::task::Poll;
 
 use async_trait::async_trait;
 use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
@@ -25,12 +26,13 @@ use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use hedgerow_catalog::shared_schema;
 use hedgerow_policies::{Block, Expr, Join, Literal, Output, Relation, Source, TableContract};
 
+use super::analyze::Watch;
 use super::dispatch::{
     FragmentAsk, block_for, check_organisations, check_reachable, check_reply, request, stands,
 };
 use super::federation::{Federation, KnownNode};
 use super::place::Placement;
-use super::running::Running;
+use super::running::{Running, reason};
 use crate::block::{Names, NotABlock, ScanTarget, canonical, emit};
 use crate::channel::ReplyPart;
 use crate::coverage::{Coverage, NodeCoverage, NodeOutcome};
@@ -41,6 +43,8 @@ use crate::error::EngineError;
 pub(crate) struct FederatedTable {
     /// The contract, where the rows are those of a table.
     pub(crate) contract: Option<Arc<TableContract>>,
+    /// As EXPLAIN calls it.
+    name: String,
     /// The block of all its rows and columns.
     base: Block,
     placement: Placement,
@@ -67,17 +71,19 @@ impl FederatedTable {
             output: rows(columns.collect(), None),
         };
         let placement = if contract.reference { Placement::AnyNode } else { Placement::EachNode };
-        Self { contract: Some(contract), base, placement, federation, schema }
+        let name = contract.name.clone();
+        Self { contract: Some(contract), name, base, placement, federation, schema }
     }
 
     /// What each node makes of open tables by `base`, a proved block of rows with this schema.
     pub(crate) fn of_block(
+        name: &str,
         base: Block,
         placement: Placement,
         schema: SchemaRef,
         federation: Arc<Federation>,
     ) -> Self {
-        Self { contract: None, base, placement, federation, schema }
+        Self { contract: None, name: name.to_owned(), base, placement, federation, schema }
     }
 
     /// The contract table it is, and the one organisation it was named in.
@@ -141,7 +147,9 @@ impl FederatedTable {
     ) -> Result<(FragmentAsk, Option<Vec<usize>>), EngineError> {
         let not_split = |not: NotABlock| EngineError::NotSplit {
             what: not.what,
-            hint: "write the condition in a simpler way".to_owned(),
+            hint: "compare columns with constants in WHERE; compute anything else in a subquery, \
+                   `SELECT … FROM (SELECT f(x) AS y FROM t) q WHERE y …`"
+                .to_owned(),
         };
         let all = self.columns();
         let columns: Vec<Expr> = match projection {
@@ -238,7 +246,8 @@ impl TableProvider for FederatedTable {
         );
         let ask = Arc::new(ask);
         let properties = Arc::new(properties);
-        Ok(Arc::new(RowsExec { parts, ask, picked, schema, limit, properties }))
+        let name = self.name.clone();
+        Ok(Arc::new(RowsExec { name, parts, ask, picked, schema, limit, properties }))
     }
 }
 
@@ -270,6 +279,7 @@ fn participants(running: &Running, ask: &FragmentAsk) -> Result<Vec<Vec<(usize, 
 /// Streams rows of an open table, one partition per node.
 #[derive(Debug)]
 struct RowsExec {
+    name: String,
     /// For each partition the nodes that can answer it, with the text they are asked.
     parts: Vec<Vec<(usize, String)>>,
     ask: Arc<FragmentAsk>,
@@ -332,7 +342,8 @@ impl ExecutionPlan for RowsExec {
         let ask = Arc::clone(&self.ask);
         let picked = self.picked.clone();
         let own = Arc::clone(&schema);
-        let asked = RowsAsk { nodes, ask, picked, schema: own, limit: self.limit };
+        let (name, limit) = (self.name.clone(), self.limit);
+        let asked = RowsAsk { name, nodes, ask, picked, schema: own, limit };
         let rows = futures::stream::once(async move { asked.rows(running).await })
             .try_flatten()
             .map_err(|error: EngineError| error.into());
@@ -344,6 +355,7 @@ type Rows = BoxStream<'static, Result<RecordBatch, EngineError>>;
 
 /// What one node is asked for: the first of these that can be reached.
 struct RowsAsk {
+    name: String,
     nodes: Vec<(usize, String)>,
     ask: Arc<FragmentAsk>,
     picked: Option<Vec<usize>>,
@@ -365,16 +377,18 @@ impl RowsAsk {
             }
             let request = request(&running, vec![text.clone()]);
             let hash = request.hash();
+            let watch = running.watch_rows(&organisation, &self.name);
             let error = match node.channel.ask(request).await {
                 Ok(reply) => {
                     check_reply(node, &hash, &[&self.ask], &reply)?;
                     running.take(node, &reply.header, each)?;
                     let node = Arc::clone(node);
-                    return Ok(self.named(node, reply.parts, guard));
+                    return Ok(self.named(node, reply.parts, guard, watch));
                 }
                 Err(error) => error,
             };
             let outcome = running.outcome_of(&organisation, &error)?;
+            watch.ended(outcome, reason(&error));
             if outcome == NodeOutcome::Unavailable {
                 node.note_failure(&error);
             }
@@ -397,8 +411,9 @@ impl RowsAsk {
         node: Arc<KnownNode>,
         parts: BoxStream<'static, Result<ReplyPart, EngineError>>,
         guard: Closing,
+        watch: Watch,
     ) -> Rows {
-        let open = Open { asked: self, node, parts, guard, rows: 0, below: None };
+        let open = Open { asked: self, node, parts, guard, watch, rows: 0, below: None };
         stream::try_unfold(open, |mut open| async move {
             Ok(open.next().await?.map(|batch| (batch, open)))
         })
@@ -412,6 +427,7 @@ struct Open {
     node: Arc<KnownNode>,
     parts: BoxStream<'static, Result<ReplyPart, EngineError>>,
     guard: Closing,
+    watch: Watch,
     rows: usize,
     below: Option<Coverage>,
 }
@@ -429,9 +445,11 @@ impl Open {
                 None => {
                     let own = self.asked.ask.placement == Placement::EachNode;
                     self.guard.0.take_below(&self.node, self.below.take(), own)?;
+                    self.watch.ended(NodeOutcome::Answered, "");
                     return Ok(None);
                 }
             };
+            self.watch.received(0, &batch);
             self.rows += batch.num_rows();
             if self.rows > self.asked.limit.unwrap_or(usize::MAX) {
                 return Err(bad("it sends more rows than it was asked"));

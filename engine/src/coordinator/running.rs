@@ -7,6 +7,7 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::execution::memory_pool::{MemoryPool, MemoryReservation};
 use hedgerow_policies::{Block, Expr, Literal};
 
+use super::analyze::{Analysis, Watch};
 use super::federation::{Federation, KnownNode};
 use crate::channel::{OnUnavailable, ReplyHeader, is_below};
 use crate::coverage::{Coverage, NodeCoverage, NodeOutcome};
@@ -35,6 +36,8 @@ pub(crate) struct Running {
     parameters: Mutex<BTreeMap<usize, Literal>>,
     /// Whose part is in the answer, and whose is not: a node is in all of a statement or in none.
     parts: Mutex<BTreeMap<String, Part>>,
+    /// What is seen of the run, where that is asked for.
+    analysis: Option<Arc<Analysis>>,
 }
 
 /// What nodes may hide of a fragment in a group that none of them released.
@@ -86,7 +89,28 @@ impl Running {
             hidden: Mutex::default(),
             parameters: Mutex::default(),
             parts: Mutex::default(),
+            analysis: None,
         }
+    }
+
+    /// The same, watched.
+    pub(crate) fn analysed(self) -> Self {
+        Self { analysis: Some(Arc::default()), ..self }
+    }
+
+    /// What is seen of the run, where that is asked for.
+    pub(crate) fn analysis(&self) -> Option<&Arc<Analysis>> {
+        self.analysis.as_ref()
+    }
+
+    /// Watches a bundle that a node is asked, with these fragments of the round.
+    pub(crate) fn watch_bundle(&self, organisation: &str, places: &[usize]) -> Watch {
+        self.analysis().map_or(Watch::NONE, |analysis| analysis.bundle(organisation, places))
+    }
+
+    /// Watches a stream of rows that a node is asked for.
+    pub(crate) fn watch_rows(&self, organisation: &str, name: &str) -> Watch {
+        self.analysis().map_or(Watch::NONE, |analysis| analysis.rows(organisation, name))
     }
 
     /// Keeps what nodes released for a fragment.
@@ -233,9 +257,8 @@ impl Running {
         outcome: NodeOutcome,
         error: &WireError,
     ) -> Result<(), EngineError> {
-        let detail = error.rule.clone().unwrap_or_else(|| error.message.clone());
         self.coverage.note(NodeCoverage {
-            detail: Some(detail),
+            detail: Some(reason(error).to_owned()),
             ..NodeCoverage::new(organisation, outcome)
         });
         match self.on_unavailable {
@@ -261,6 +284,11 @@ fn are_below(nodes: &[NodeCoverage], organisation: &str) -> bool {
     nodes.iter().all(|node| {
         is_below(&node.organisation, organisation) && are_below(&node.nodes, &node.organisation)
     })
+}
+
+/// Why a node is left out: its rule, or what went wrong.
+pub(crate) fn reason(error: &WireError) -> &str {
+    error.rule.as_deref().unwrap_or(&error.message)
 }
 
 /// The coverage of a running statement, filled in as nodes answer.

@@ -9,6 +9,8 @@
 //! | covar*, corr, regr_* | count, means, sxx, syy, sxy | merged moments |
 //! | count(DISTINCT person), protected | same | sum; bounds where people are known federation-wide |
 //! | any other DISTINCT, open | grouped by the argument too | the same over those groups |
+//! | count(DISTINCT dimension), protected | grouped by it too | the number of released values |
+//! | percentiles, protected | counts per bin (`percentile`) | interpolated |
 //!
 //! Sums are widened before they come here (`exact_sum`). Node-side parts are standard SQL; raw
 //! values and sketches never travel.
@@ -21,7 +23,8 @@ use datafusion::functions_aggregate::expr_fn;
 use datafusion::logical_expr::expr::AggregateFunction as DfAggregate;
 use datafusion::logical_expr::{Expr as DfExpr, ExprSchemable, cast, ident};
 use hedgerow_policies::{
-    AggregateFunction as F, Block, Expr, Measure, Protection, Scope, TableContract, TypeName,
+    AggregateFunction as F, Block, Expr, Measure, Protection, Role, Scope, TableContract, TypeName,
+    widened,
 };
 
 use super::exact_sum::addend;
@@ -45,8 +48,19 @@ pub(crate) enum MergedBounds {
     Sum,
     /// People known to several organisations: at least the largest, at most the sum.
     SamePeople,
+    /// Nothing of parts: it counts what was released, and there may be more.
+    AtLeast,
+    /// Nothing of parts: it is estimated from what was released, where enough is.
+    Estimate,
     /// Nothing, unless every part was released.
     Unknown,
+}
+
+impl Merged {
+    /// An estimate over released groups; it has no part of its own.
+    pub(crate) fn estimate(value: DfExpr) -> Self {
+        Self { value, part: 0, bounds: MergedBounds::Estimate }
+    }
 }
 
 /// Node-side measures, each once, and the keys that groups are told apart by there.
@@ -89,14 +103,21 @@ impl Parts {
         tables: &[Arc<TableContract>],
         whole: bool,
     ) -> Result<Merged, NotABlock> {
+        let protected = tables.iter().any(|table| table.is_protected());
+        let exact = if protected { exact(call, measure, input, tables)? } else { None };
+        let measure = exact.as_ref().unwrap_or(measure);
         if whole {
             let part = self.add(measure.clone());
             return Ok(Merged { value: column(part), part, bounds: MergedBounds::Sum });
         }
         if measure.distinct {
-            return match tables.iter().any(|table| table.is_protected()) {
-                true => self.distinct_people(measure, tables),
-                false => self.distinct(call, measure),
+            return match (protected, is_count_of_values(measure, tables)) {
+                (true, false) => self.distinct_people(measure, tables),
+                (true, true) => {
+                    let counted = self.distinct(call, measure)?;
+                    Ok(Merged { bounds: MergedBounds::AtLeast, ..counted })
+                }
+                (false, _) => self.distinct(call, measure),
             };
         }
         let direct = |parts: &mut Self, merge: fn(DfExpr) -> DfExpr, bounds| {
@@ -131,8 +152,8 @@ impl Parts {
         }
     }
 
-    /// Any DISTINCT aggregate over open tables: nodes group by its argument as well, and the
-    /// coordinator computes it over what they found.
+    /// Any DISTINCT aggregate over open tables, and the number of values of a dimension: nodes group by
+    /// its argument as well, and the coordinator computes it over what they found.
     fn distinct(&mut self, call: &DfAggregate, measure: &Measure) -> Result<Merged, NotABlock> {
         let [argument] = measure.arguments.as_slice() else {
             return Err(NotABlock::new("DISTINCT over several arguments"));
@@ -208,7 +229,7 @@ impl Parts {
         let (data_type, returns) = types(call, input)?;
         let (argument, data_type) = match data_type.first() {
             Some(decimal @ DataType::Decimal128(..)) => (argument.clone(), decimal.clone()),
-            Some(number) if number.is_numeric() => (double(argument, number), DataType::Float64),
+            Some(number) if number.is_numeric() => (as_double(argument, number), DataType::Float64),
             _ => return Err(NotABlock::new("avg of something that is no number")),
         };
         let count = self.add(part(measure, F::Count, [argument.clone()]));
@@ -273,6 +294,62 @@ impl Parts {
     }
 }
 
+/// `count(DISTINCT …)` of what is no identifier.
+pub(crate) fn is_count_of_values(measure: &Measure, tables: &[Arc<TableContract>]) -> bool {
+    let identifier = |expr: &Expr| match expr {
+        Expr::Column { relation, name } => tables
+            .get(*relation)
+            .and_then(|table| table.column(name))
+            .is_some_and(|column| column.has_role(Role::Identifier)),
+        _ => false,
+    };
+    measure.distinct
+        && measure.function == F::Count
+        && matches!(measure.arguments.as_slice(), [argument] if !identifier(argument))
+}
+
+/// A sum or mean over a protected table whose argument is computed, in types in which it is exact;
+/// `None` where it is already. A node takes no other.
+fn exact(
+    call: &DfAggregate,
+    measure: &Measure,
+    input: &DFSchema,
+    tables: &[Arc<TableContract>],
+) -> Result<Option<Measure>, NotABlock> {
+    let ([argument], false) = (measure.arguments.as_slice(), measure.distinct) else {
+        return Ok(None);
+    };
+    let (inner, cast_to) = match argument {
+        Expr::Cast { operand, to, or_null: false } => (operand.as_ref(), Some(&to.0)),
+        bare => (bare, None),
+    };
+    let Some((wide, own)) = widened(inner, tables) else { return Ok(None) };
+    let doubled = match (cast_to, &own) {
+        (None, _) => false,
+        (Some(DataType::Float64), _) => true,
+        (
+            Some(DataType::Decimal128(_, to) | DataType::Decimal256(_, to)),
+            DataType::Decimal128(_, scale),
+        ) if scale <= to => false,
+        // Another cast changes values.
+        (Some(_), _) => return Ok(None),
+    };
+    let argument = match (measure.function, doubled) {
+        (_, true) => double(&wide, &own),
+        (F::Sum, false) => match addend(&own) {
+            Some(wider) => as_type(&wide, wider),
+            None => wide,
+        },
+        // The mean of whole numbers is one of floats.
+        (F::Avg, false) => match types(call, input)?.0.as_slice() {
+            [DataType::Decimal128(..)] => wide,
+            _ => double(&wide, &own),
+        },
+        (_, false) => wide,
+    };
+    Ok(Some(Measure { arguments: vec![argument], ..measure.clone() }))
+}
+
 fn merged(
     merge: &Arc<datafusion::logical_expr::AggregateUDF>,
     state: Vec<DfExpr>,
@@ -302,6 +379,14 @@ fn double(argument: &Expr, data_type: &DataType) -> Expr {
     as_type(argument, DataType::Float64)
 }
 
+/// The same, where it may have been made a double before.
+fn as_double(argument: &Expr, data_type: &DataType) -> Expr {
+    match argument {
+        Expr::Cast { to, or_null: false, .. } if to.0 == DataType::Float64 => argument.clone(),
+        _ => double(argument, data_type),
+    }
+}
+
 fn as_type(argument: &Expr, to: DataType) -> Expr {
     Expr::Cast { operand: Box::new(argument.clone()), to: TypeName(to), or_null: false }
 }
@@ -325,5 +410,10 @@ pub(crate) fn contracts_of(
     block: &Block,
     contracts: &hedgerow_catalog::Contracts,
 ) -> Vec<Arc<TableContract>> {
-    block.tables().filter_map(|name| contracts.get(name).cloned()).collect()
+    let own = block.from.iter().filter_map(|relation| match relation.inline() {
+        Some(inline) => Some(Arc::new(inline.contract())),
+        None => relation.table_name().and_then(|name| contracts.get(name).cloned()),
+    });
+    let derived = block.from.iter().filter_map(|relation| relation.block());
+    own.chain(derived.flat_map(|inner| contracts_of(inner, contracts))).collect()
 }

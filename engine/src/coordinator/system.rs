@@ -5,23 +5,31 @@ use std::sync::Arc;
 use datafusion::arrow::array::{
     ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
-use datafusion::arrow::datatypes::{DataType, Field, Schema};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::Result;
 use datafusion::datasource::{MemTable, TableProvider};
-use hedgerow_catalog::{NodeDescription, TableDescription, shared_schema};
+use hedgerow_catalog::{NodeDescription, TableDescription, shared_schema, visible_schema};
+use hedgerow_policies::TableContract;
 
 use super::federation::{Failure, Federation, KnownNode};
+use super::own_tables::OwnTables;
+use super::views::Views;
 use crate::channel::below;
 
 /// The tables of the schema.
 pub(crate) const TABLES: [&str; 3] = ["nodes", "tables", "columns"];
 
 /// Builds one of [`TABLES`].
-pub(crate) fn table(federation: &Federation, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+pub(crate) fn table(
+    federation: &Federation,
+    views: &Views,
+    own: &OwnTables,
+    name: &str,
+) -> Result<Option<Arc<dyn TableProvider>>> {
     let batch = match name {
         "nodes" => nodes(federation)?,
-        "tables" => tables(federation)?,
-        "columns" => columns(federation)?,
+        "tables" => tables(federation, views, own)?,
+        "columns" => columns(federation, views, own)?,
         _ => return Ok(None),
     };
     Ok(Some(Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?)))
@@ -116,48 +124,70 @@ fn differences(tables: &[TableDescription]) -> Vec<String> {
     departing.map(|table| format!("{}: {}", table.name, table.differences.join("; "))).collect()
 }
 
-fn tables(federation: &Federation) -> Result<RecordBatch> {
-    let contracts: Vec<_> = federation.contracts.iter().collect();
-    let serving = contracts.iter().map(|contract| {
+/// What one row of `system.tables` says.
+struct TableRow {
+    name: String,
+    kind: &'static str,
+    protection: Option<&'static str>,
+    reference: Option<bool>,
+    version: Option<i64>,
+    person: Option<String>,
+    organisations: Option<String>,
+    description: String,
+}
+
+fn tables(federation: &Federation, views: &Views, own: &OwnTables) -> Result<RecordBatch> {
+    let of_contract = |contract: &Arc<TableContract>| {
         let names: Vec<String> = federation
             .nodes
             .iter()
             .filter(|node| node.description().is_some_and(|known| serves(&known, &contract.name)))
             .map(|node| node.organisation().to_owned())
             .collect();
-        Some(names.join(", "))
-    });
+        TableRow {
+            name: contract.name.clone(),
+            kind: "table",
+            protection: Some(if contract.is_protected() { "protected" } else { "open" }),
+            reference: Some(contract.reference),
+            version: Some(i64::from(contract.version)),
+            person: contract.person().map(|person| person.column.clone()),
+            organisations: own.get(&contract.name).is_none().then(|| names.join(", ")),
+            description: contract.description.clone(),
+        }
+    };
+    let of_view = |(name, description, _): (&str, &str, &SchemaRef)| TableRow {
+        name: name.to_owned(),
+        kind: "view",
+        protection: None,
+        reference: None,
+        version: None,
+        person: None,
+        organisations: None,
+        description: description.to_owned(),
+    };
+    let contracts = federation.contracts.iter().map(of_contract);
+    let rows: Vec<TableRow> = contracts.chain(views.resolved().map(of_view)).collect();
+    let rows = || rows.iter();
     batch(vec![
-        ("table_name", text(contracts.iter().map(|c| Some(c.name.clone())))),
-        (
-            "protection",
-            text(
-                contracts
-                    .iter()
-                    .map(|c| Some(if c.is_protected() { "protected" } else { "open" }.to_owned())),
-            ),
-        ),
-        (
-            "reference",
-            Arc::new(contracts.iter().map(|c| Some(c.reference)).collect::<BooleanArray>()),
-        ),
-        (
-            "version",
-            Arc::new(contracts.iter().map(|c| Some(i64::from(c.version))).collect::<Int64Array>()),
-        ),
-        (
-            "person_column",
-            text(contracts.iter().map(|c| c.person().map(|person| person.column.clone()))),
-        ),
-        ("organisations", text(serving)),
-        ("description", text(contracts.iter().map(|c| Some(c.description.clone())))),
+        ("table_name", text(rows().map(|row| Some(row.name.clone())))),
+        ("kind", text(rows().map(|row| Some(row.kind.to_owned())))),
+        ("protection", text(rows().map(|row| row.protection.map(str::to_owned)))),
+        ("reference", Arc::new(rows().map(|row| row.reference).collect::<BooleanArray>())),
+        ("version", Arc::new(rows().map(|row| row.version).collect::<Int64Array>())),
+        ("person_column", text(rows().map(|row| row.person.clone()))),
+        ("organisations", text(rows().map(|row| row.organisations.clone()))),
+        ("description", text(rows().map(|row| Some(row.description.clone())))),
     ])
 }
 
-fn columns(federation: &Federation) -> Result<RecordBatch> {
+fn columns(federation: &Federation, views: &Views, own: &OwnTables) -> Result<RecordBatch> {
     let mut rows: Vec<[Option<String>; 5]> = vec![];
     for contract in federation.contracts.iter() {
-        for field in shared_schema(contract).fields() {
+        let fields = match own.get(&contract.name) {
+            Some(_) => visible_schema(contract),
+            None => shared_schema(contract),
+        };
+        for field in fields.fields() {
             let column = contract.column(field.name());
             let roles = column.map_or_else(
                 || "dimension".to_owned(),
@@ -179,6 +209,12 @@ fn columns(federation: &Federation) -> Result<RecordBatch> {
                 Some(description),
             ]);
         }
+    }
+    for (name, _, schema) in views.resolved() {
+        rows.extend(schema.fields().iter().map(|field| {
+            let data_type = sql_name(field.data_type());
+            [Some(name.to_owned()), Some(field.name().clone()), Some(data_type), None, None]
+        }));
     }
     let column = |index: usize| text(rows.iter().map(|row| row.get(index).cloned().flatten()));
     batch(vec![

@@ -10,7 +10,7 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{
     GreedyMemoryPool, MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation,
 };
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SessionState, TaskContext};
 use hedgerow_catalog::Limits;
 
@@ -44,12 +44,28 @@ pub(crate) fn task_context(
     state: &SessionState,
     pool: &Arc<dyn MemoryPool>,
 ) -> Result<Arc<TaskContext>> {
+    let runtime = runtime(state, pool)?;
+    Ok(Arc::new(TaskContext::from(state).with_runtime(runtime)))
+}
+
+/// The same for a plan that calls nothing by name: plans hold the functions they call, and only the
+/// tables about functions look for others. Each context would have a copy of all their names.
+pub(crate) fn plan_context(
+    state: &SessionState,
+    pool: &Arc<dyn MemoryPool>,
+) -> Result<Arc<TaskContext>> {
+    let runtime = runtime(state, pool)?;
+    let (id, config) = (state.session_id().to_owned(), state.config().clone());
+    let (scalar, higher, aggregate, window) = Default::default();
+    Ok(Arc::new(TaskContext::new(None, id, config, scalar, higher, aggregate, window, runtime)))
+}
+
+fn runtime(state: &SessionState, pool: &Arc<dyn MemoryPool>) -> Result<Arc<RuntimeEnv>> {
     let no_files = DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled);
-    let runtime = RuntimeEnvBuilder::from_runtime_env(state.runtime_env())
+    RuntimeEnvBuilder::from_runtime_env(state.runtime_env())
         .with_disk_manager_builder(no_files)
         .with_memory_pool(Arc::clone(pool))
-        .build_arc()?;
-    Ok(Arc::new(TaskContext::from(state).with_runtime(runtime)))
+        .build_arc()
 }
 
 /// An account for what is held outside DataFusion's operators.

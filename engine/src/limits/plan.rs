@@ -14,7 +14,7 @@ use crate::error::EngineError;
 /// Checks the size of a plan, subqueries included.
 ///
 /// # Errors
-/// [`EngineError::Limit`] on `plan_nodes_max` or `scans_max`.
+/// [`EngineError::Limit`] on `plan_nodes_max`, `scans_max` or `inline_rows_max`.
 pub(crate) fn check_plan(plan: &LogicalPlan, limits: &Limits) -> Result<(), EngineError> {
     let mut count = Count { nodes: 0, scans: 0, limits };
     count.plan(plan).map_err(EngineError::from_execution)
@@ -38,7 +38,13 @@ impl Count<'_> {
     fn node(&mut self, node: &LogicalPlan) -> Result<()> {
         self.nodes += 1;
         self.scans += usize::from(matches!(node, LogicalPlan::TableScan(_)));
-        let Limits { plan_nodes_max, scans_max, .. } = *self.limits;
+        let Limits { plan_nodes_max, scans_max, inline_rows_max, .. } = *self.limits;
+        if let LogicalPlan::Values(inline) = node
+            && inline.values.len() > inline_rows_max
+        {
+            let rows = inline.values.len();
+            return Err(DataFusionError::from(passed("inline_rows_max", rows, inline_rows_max)));
+        }
         if self.nodes > plan_nodes_max {
             return Err(DataFusionError::from(passed(
                 "plan_nodes_max",

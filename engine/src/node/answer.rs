@@ -19,7 +19,7 @@ use hedgerow_policies::{
 
 use super::executor::{EmbeddedExecutor, FragmentExecutor};
 use super::ledger::Ledger;
-use super::totality::check_casts;
+use super::totality::check_total;
 use super::wire_types::in_wire_types;
 use crate::block::{Lowering, ScanTarget, emit};
 use crate::channel::{BundleRequest, FragmentHeader, ReplyHeader, random_start};
@@ -106,6 +106,7 @@ impl Node {
         let partitions = std::thread::available_parallelism().map_or(1, usize::from);
         let state = state_builder(
             session_config(partitions).with_default_catalog_and_schema(CATALOG, SCHEMA),
+            &config.limits,
         )
         .build();
         let opened = NodeTables::open(config, &contracts, &state)
@@ -231,7 +232,10 @@ impl Node {
         let block =
             Lowering::new(&target).fragment(&plan).map_err(|not| EngineError::NotSplit {
                 what: format!("a node does not take {}", not.what),
-                hint: "send fragments as a coordinator writes them".to_owned(),
+                hint:
+                    "a fragment is `SELECT keys, aggregates FROM table r0 JOIN … WHERE … GROUP BY \
+                       keys`, or rows of open tables; send any other statement to a coordinator"
+                        .to_owned(),
             })?;
         let admission = admit(&block, &|name| self.contract(name), &self.policy)?;
         // What runs is what was judged: the node writes the text anew and reads it back.
@@ -245,11 +249,14 @@ impl Node {
         if again.as_ref() != Ok(judged) {
             return Err(EngineError::NotSplit {
                 what: "the fragment does not read back as it was judged".to_owned(),
-                hint: "write the question in a simpler way".to_owned(),
+                hint:
+                    "use fewer brackets in one expression: ask for its parts as columns of their \
+                       own, and combine them in a query over the answer"
+                        .to_owned(),
             });
         }
         if matches!(admission, Admission::Protected { .. }) {
-            check_casts(&plan, &self.state)?;
+            check_total(&plan, &self.state)?;
         }
         let plan = self.state.optimize(&plan).map_err(EngineError::from_execution)?;
         Ok(Judged { block, admission, plan })

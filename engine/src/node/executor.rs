@@ -8,7 +8,7 @@ use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::logical_expr::LogicalPlan;
 
 use crate::error::EngineError;
-use crate::limits::memory::task_context;
+use crate::limits::memory::plan_context;
 use crate::work::{Size, physical, run};
 
 /// Runs a judged, optimised plan over the organisation's own tables.
@@ -46,7 +46,7 @@ impl FragmentExecutor for EmbeddedExecutor {
             1 => Size::Small,
             _ => Size::Large,
         };
-        let context = task_context(&state, &memory).map_err(EngineError::from_execution)?;
+        let context = plan_context(&state, &memory).map_err(EngineError::from_execution)?;
         let physical = physical(plan, state, self.planning_timeout_ms).await?;
         run(physical, context, size)
     }

@@ -95,6 +95,7 @@ impl Settings {
             let mut config = common_config("Hedgerow demo", *address);
             config.push_str("\n[federation]\n");
             config.push_str(&nodes_config("node.password", &self.top(), &of));
+            config.push_str(&views_config());
             self.write_missing(&format!("{COORDINATOR}/serve.toml"), &config)?;
         }
         self.write_users()
@@ -181,6 +182,36 @@ fn nodes_config(
     }
     text
 }
+
+fn views_config() -> String {
+    let view = |(name, description, sql): &(&str, &str, &str)| {
+        format!("\n[views.{name}]\ndescription = \"{description}\"\nsql = \"\"\"\n{sql}\n\"\"\"\n")
+    };
+    VIEWS.iter().map(view).collect()
+}
+
+/// Views that the demo's coordinator offers: name, description, statement.
+const VIEWS: [(&str, &str, &str); 2] = [
+    (
+        "waiting_list",
+        "Pathways and people still waiting, by organisation and specialty",
+        "SELECT r.organisation, t.name AS specialty, count(*) AS pathways,
+  count(DISTINCT r.person_number) AS people, avg(r.weeks_waited) AS mean_weeks
+FROM referral_pathway AS r
+JOIN treatment_function AS t ON t.code = r.treatment_function_code
+WHERE r.status = 'waiting'
+GROUP BY r.organisation, t.name",
+    ),
+    (
+        "emergency_admissions",
+        "Emergency admissions by organisation and age band",
+        "SELECT p.organisation, p.age_band, count(*) AS admissions
+FROM admitted_care AS a
+JOIN person AS p ON p.organisation = a.organisation AND p.person_number = a.person_number
+WHERE a.admission_type = 'emergency'
+GROUP BY p.organisation, p.age_band",
+    ),
+];
 
 fn common_config(name: &str, address: SocketAddr) -> String {
     format!(

@@ -1,32 +1,24 @@
 //! The data that random statements are asked over: the demo's tables, all open, and those of
 //! TPC-H, both with NULLs in many columns. Main type: [`Tables`].
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray, UInt32Array};
-use arrow::compute::{cast, concat_batches, nullif, take_record_batch};
-use arrow::datatypes::{DataType, Field, Int64Type, Schema as ArrowSchema};
+use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, StringArray};
+use arrow::compute::{concat_batches, nullif};
+use arrow::datatypes::{DataType, Field, Schema as ArrowSchema};
+use datafusion::execution::SessionStateBuilder;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
 use hedgerow::demo::{CONTRACTS, DataOptions, node_tables_toml, organisations, write_data};
-use tpchgen::generators::{
-    CustomerGenerator, LineItemGenerator, NationGenerator, OrderGenerator, PartGenerator,
-    PartSuppGenerator, RegionGenerator, SupplierGenerator,
-};
-use tpchgen_arrow::{
-    CustomerArrow, LineItemArrow, NationArrow, OrderArrow, PartArrow, PartSuppArrow, RegionArrow,
-    SupplierArrow,
-};
 
 use super::schema::{Schema, Table, demo_edges, demo_unique, tpch_edges, tpch_unique};
+use crate::tpch_data::{self, Homes, NODES, Numbers, whole};
 use crate::world::{Data, Organisation, Spec};
 
 const PEOPLE: usize = 600;
 /// Most rows of one table of the demo at one organisation.
 const ROWS_MAX: usize = 500;
 const SCALE: f64 = 0.001;
-const NODES: usize = 4;
-const REFERENCE: [&str; 5] = ["part", "supplier", "partsupp", "nation", "region"];
 
 /// Columns of the demo of which every so many-th value is NULL.
 const DEMO_NULLS: [(&str, usize); 14] = [
@@ -78,6 +70,8 @@ struct Part {
 pub(super) struct Tables {
     nodes: Vec<String>,
     parts: Vec<Part>,
+    /// These are the demo's.
+    demo: bool,
     /// Rows of the union have their organisation in front.
     organisation: bool,
 }
@@ -126,42 +120,24 @@ impl Tables {
             }
         }
         let nodes = organisations.into_iter().map(|one| one.id).collect();
-        Self { nodes, parts, organisation: true }
+        Self { nodes, parts, demo: true, organisation: true }
     }
 
-    /// Those of TPC-H, split by customer; with `keyed`, each node numbers customers and orders.
-    pub(super) fn tpch(keyed: bool) -> Self {
-        let tables = [
-            ("customer", whole(CustomerArrow::new(CustomerGenerator::new(SCALE, 1, 1)))),
-            ("orders", whole(OrderArrow::new(OrderGenerator::new(SCALE, 1, 1)))),
-            ("lineitem", whole(LineItemArrow::new(LineItemGenerator::new(SCALE, 1, 1)))),
-            ("part", whole(PartArrow::new(PartGenerator::new(SCALE, 1, 1)))),
-            ("supplier", whole(SupplierArrow::new(SupplierGenerator::new(SCALE, 1, 1)))),
-            ("partsupp", whole(PartSuppArrow::new(PartSuppGenerator::new(SCALE, 1, 1)))),
-            ("nation", whole(NationArrow::new(NationGenerator::new(SCALE, 1, 1)))),
-            ("region", whole(RegionArrow::new(RegionGenerator::new(SCALE, 1, 1)))),
-        ];
-        let orders = &tables[1].1;
-        let customers = longs(orders, "o_custkey").map(|key| key as usize % NODES);
-        let orders: HashMap<i64, usize> = longs(orders, "o_orderkey").zip(customers).collect();
+    /// Those of TPC-H, split by customer. Where numbers are within an organisation, statements may
+    /// name it.
+    pub(super) fn tpch(numbers: Numbers) -> Self {
+        let tables = tpch_data::tables(SCALE);
+        let homes = Homes::new(&tables);
         let nodes: Vec<String> = (0..NODES).map(|node| format!("node_{node}")).collect();
-        let parts = tables.into_iter().map(|(name, rows)| {
-            let homes: Vec<usize> = match name {
-                "customer" => longs(&rows, "c_custkey").map(|key| key as usize % NODES).collect(),
-                "orders" => longs(&rows, "o_custkey").map(|key| key as usize % NODES).collect(),
-                "lineitem" => longs(&rows, "l_orderkey").map(|key| orders[&key]).collect(),
-                _ => vec![],
-            };
-            let rows = with_nulls(&rows, &TPCH_NULLS);
-            let reference = REFERENCE.contains(&name);
-            let own = |node: usize| {
-                if reference { rows.clone() } else { rows_at(&rows, &homes, node) }
-            };
-            let contract = contract(name, &rows, reference, keyed);
-            let rows = nodes.iter().enumerate().map(|(i, id)| (id.clone(), own(i))).collect();
-            Part { name: name.to_owned(), contract, reference, rows }
+        let parts = tables.iter().map(|(name, all)| {
+            let rows = with_nulls(all, &TPCH_NULLS);
+            let contract = tpch_data::contract(name, &rows, numbers);
+            let reference = tpch_data::is_reference(name);
+            let rows = nodes.iter().cloned().zip(homes.split(name, all, &rows)).collect();
+            Part { name: (*name).to_owned(), contract, reference, rows }
         });
-        Self { parts: parts.collect(), nodes, organisation: false }
+        let parts = parts.collect();
+        Self { nodes, parts, demo: false, organisation: numbers == Numbers::WithinOrganisation }
     }
 
     /// The federation.
@@ -194,7 +170,7 @@ impl Tables {
 
     /// What statements can be about.
     pub(super) fn schema(&self) -> Schema {
-        let (edges, unique): (_, fn(&str) -> &'static [&'static str]) = match self.organisation {
+        let (edges, unique): (_, fn(&str) -> &'static [&'static str]) = match self.demo {
             true => (demo_edges(), demo_unique),
             false => (tpch_edges(), tpch_unique),
         };
@@ -215,14 +191,20 @@ impl Tables {
     }
 }
 
-/// One DataFusion, without a check of its own that rejects `x IS NOT TRUE` in some places.
+/// One DataFusion, without a check of its own that rejects `x IS NOT TRUE` in some places, and
+/// without what makes wrong answers: filters that are moved to a column of the same name, LIMIT below
+/// windows.
 fn plain_context() -> SessionContext {
     let mut config = SessionConfig::new().with_target_partitions(2);
     let options = config.options_mut();
     options.execution.skip_physical_aggregate_schema_check = true;
     options.execution.parquet.schema_force_view_types = false;
     options.sql_parser.map_string_types_to_utf8view = false;
-    SessionContext::new_with_config(config)
+    options.optimizer.enable_window_limits = false;
+    let mut rules = PhysicalOptimizer::new().rules;
+    rules.retain(|rule| !rule.name().starts_with("FilterPushdown"));
+    let state = SessionStateBuilder::new().with_config(config).with_default_features();
+    SessionContext::new_with_state(state.with_physical_optimizer_rules(rules).build())
 }
 
 /// Makes a contract as if its rows were about nobody, with NULL in the columns that get some.
@@ -239,47 +221,6 @@ fn open(contract: &mut toml::Table) {
             roles.push("open".into());
         }
     }
-}
-
-fn contract(name: &str, rows: &RecordBatch, reference: bool, keyed: bool) -> String {
-    let mut text =
-        format!("name = \"{name}\"\nversion = 1\nprotection = \"open\"\nreference = {reference}\n");
-    for field in rows.schema().fields() {
-        let type_name = match field.data_type() {
-            DataType::Int32 => "int32".to_owned(),
-            DataType::Int64 => "int64".to_owned(),
-            DataType::Utf8 => "utf8".to_owned(),
-            DataType::Date32 => "date32".to_owned(),
-            DataType::Decimal128(precision, scale) => format!("decimal128({precision},{scale})"),
-            other => panic!("{other} has no contract type"),
-        };
-        let name = field.name();
-        let own = ["c_custkey", "o_custkey", "o_orderkey", "l_orderkey"].contains(&name.as_str());
-        let roles = match keyed && own {
-            true => "roles = [\"open\", \"identifier\"]\nscope = \"organisation\"",
-            false => "roles = [\"open\"]",
-        };
-        text.push_str(&format!(
-            "[[columns]]\nname = \"{name}\"\ntype = \"{type_name}\"\n{roles}\n"
-        ));
-    }
-    text
-}
-
-/// One batch of a table, texts in the type of contracts.
-fn whole(batches: impl Iterator<Item = RecordBatch>) -> RecordBatch {
-    let batches: Vec<RecordBatch> = batches.collect();
-    let all = concat_batches(&batches[0].schema(), &batches).unwrap();
-    let plain = |data_type: &DataType| match data_type {
-        DataType::Utf8View => DataType::Utf8,
-        other => other.clone(),
-    };
-    let schema = all.schema();
-    let fields = schema.fields().iter();
-    let fields: Vec<Field> =
-        fields.map(|f| Field::new(f.name(), plain(f.data_type()), true)).collect();
-    let columns = all.columns().iter().map(|c| cast(c, &plain(c.data_type())).unwrap()).collect();
-    RecordBatch::try_new(Arc::new(ArrowSchema::new(fields)), columns).unwrap()
 }
 
 /// The same rows with NULL in every so many-th of some columns.
@@ -304,15 +245,4 @@ fn with_organisation(id: &str, rows: &RecordBatch) -> RecordBatch {
     let mut columns: Vec<ArrayRef> = vec![Arc::new(ids)];
     columns.extend(rows.columns().iter().cloned());
     RecordBatch::try_new(Arc::new(ArrowSchema::new(fields)), columns).unwrap()
-}
-
-fn longs(rows: &RecordBatch, name: &str) -> std::vec::IntoIter<i64> {
-    let column = rows.column_by_name(name).unwrap().as_primitive::<Int64Type>();
-    column.values().to_vec().into_iter()
-}
-
-fn rows_at(rows: &RecordBatch, homes: &[usize], node: usize) -> RecordBatch {
-    let own = homes.iter().enumerate().filter(|(_, home)| **home == node);
-    let own: UInt32Array = own.map(|(row, _)| Some(row as u32)).collect();
-    take_record_batch(rows, &own).unwrap()
 }

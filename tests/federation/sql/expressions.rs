@@ -26,6 +26,11 @@ impl Item {
         Self { sql, kind, key: false, origin: None, literals: vec![] }
     }
 
+    /// Tells whether it is a table's `organisation`.
+    pub(super) fn is_organisation(&self) -> bool {
+        self.origin.as_ref().is_some_and(|(_, column)| column == "organisation")
+    }
+
     fn with(self, literals: &[&str]) -> Self {
         Self { literals: literals.iter().map(|text| (*text).to_owned()).collect(), ..self }
     }
@@ -39,8 +44,6 @@ pub(super) struct Draw<'a> {
     pub(super) aliases: usize,
     /// How many columns are named.
     pub(super) names: usize,
-    /// An outer join has a condition on one side only.
-    pub(super) half_joined: bool,
     /// What WITH defines.
     pub(super) named: Vec<Relation>,
 }
@@ -49,7 +52,7 @@ impl<'a> Draw<'a> {
     pub(super) fn new(schema: &'a Schema, seed: u64, number: u64) -> Self {
         let mut dice = ChaCha8Rng::seed_from_u64(seed);
         dice.set_stream(number);
-        Self { dice, schema, aliases: 0, names: 0, half_joined: false, named: vec![] }
+        Self { dice, schema, aliases: 0, names: 0, named: vec![] }
     }
 
     pub(super) fn below(&mut self, below: usize) -> usize {
@@ -225,7 +228,7 @@ impl<'a> Draw<'a> {
         let counted = |sql: String| Item::new(format!("{sql}{filter}"), Kind::Int);
         let number = |item: &Item| item.kind.is_number() && !item.key;
         let exact = |item: &Item| item.kind.is_exact() && item.kind != Kind::Bool;
-        match self.below(14) {
+        match self.below(15) {
             0 | 1 => return counted("count(*)".to_owned()),
             2 => {
                 let item = self.one(items);
@@ -272,6 +275,16 @@ impl<'a> Draw<'a> {
                         _ => Kind::Noisy,
                     };
                     return Item::new(format!("avg({}){filter}", item.sql), kind);
+                }
+            }
+            12 => {
+                if let Some(item) = self.pick(items, number) {
+                    let x = item.sql;
+                    let sql = match self.one(&["0.5", "0.9", "median"]) {
+                        "median" => format!("median({x}){filter}"),
+                        share => format!("percentile_cont({share}) WITHIN GROUP (ORDER BY {x})"),
+                    };
+                    return Item::new(sql, Kind::Noisy);
                 }
             }
             _ => {}

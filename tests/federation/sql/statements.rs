@@ -1,6 +1,9 @@
 //! Random statements, as analysts write them. Main type: [`Statement`].
 
+mod inline;
+mod sets;
 mod subqueries;
+mod windows;
 
 use std::collections::BTreeSet;
 
@@ -10,9 +13,19 @@ use super::schema::{Kind, Schema};
 /// One statement.
 #[derive(Debug, Clone)]
 pub(super) struct Statement {
+    /// Without ORDER BY.
     pub(super) sql: String,
-    /// The order of its rows is complete.
-    pub(super) ordered: bool,
+    /// Where nothing is in it, rows come in any order.
+    pub(super) order: Option<Order>,
+}
+
+/// ORDER BY, and LIMIT perhaps.
+#[derive(Debug, Clone)]
+pub(super) struct Order {
+    /// As it is asked.
+    pub(super) asked: String,
+    /// With all columns that decide where rows are equal in those that are asked.
+    pub(super) complete: String,
 }
 
 /// Something rows come from: a table, a query in parentheses, a name that WITH defines.
@@ -33,8 +46,6 @@ struct From {
     relations: Vec<Relation>,
     /// Conditions of comma joins.
     conditions: Vec<String>,
-    /// There is a RIGHT JOIN.
-    right: bool,
 }
 
 /// A query without ORDER BY: its text, its columns, and which of them tell its rows apart.
@@ -106,23 +117,13 @@ fn equalities(pairs: &Pairs) -> String {
 }
 
 impl From {
-    fn scope(&self) -> Vec<Item> {
-        self.relations.iter().flat_map(Relation::scope).collect()
+    fn of(relation: Relation) -> Self {
+        let text = relation.from();
+        Self { text, relations: vec![relation], conditions: vec![] }
     }
 
-    /// What WHERE may name: a RIGHT JOIN confuses the optimiser over names of both sides.
-    fn filter_scope(&self) -> Vec<Item> {
-        let names: Vec<&String> =
-            self.relations.iter().flat_map(|one| one.items.iter().map(|item| &item.sql)).collect();
-        let once = |name: &String| names.iter().filter(|other| **other == name).count() == 1;
-        let mut scope = vec![];
-        for relation in &self.relations {
-            let items = relation.items.iter().filter(|item| !self.right || once(&item.sql));
-            scope.extend(
-                items.map(|item| Item { sql: relation.qualified(&item.sql), ..item.clone() }),
-            );
-        }
-        scope
+    fn scope(&self) -> Vec<Item> {
+        self.relations.iter().flat_map(Relation::scope).collect()
     }
 
     fn unique(&self) -> Vec<String> {
@@ -137,7 +138,7 @@ impl From {
 impl Statement {
     /// Draws the statement of a number.
     pub(super) fn draw(draw: &mut Draw<'_>) -> Self {
-        (draw.aliases, draw.names, draw.half_joined) = (0, 0, false);
+        (draw.aliases, draw.names) = (0, 0);
         draw.named.clear();
         let mut sql = String::new();
         if draw.chance(18) {
@@ -153,10 +154,19 @@ impl Statement {
             }
             sql = format!("WITH {} ", list.join(", "));
         }
-        let select = draw.select(2);
+        let select = match !draw.named.is_empty() && draw.chance(35) {
+            true => draw.self_joined(),
+            false => draw.select(2),
+        };
         sql.push_str(&select.sql);
-        let ordered = draw.order(&select, &mut sql);
-        Self { sql, ordered }
+        let order = draw.order(&select);
+        Self { sql, order }
+    }
+
+    /// As it is asked.
+    pub(super) fn asked(&self) -> String {
+        let order = self.order.as_ref().map(|order| order.asked.as_str());
+        format!("{}{}", self.sql, order.unwrap_or_default())
     }
 }
 
@@ -176,64 +186,66 @@ impl Draw<'_> {
         }
     }
 
-    /// Adds ORDER BY and LIMIT; tells whether the order is complete.
-    ///
-    /// One DataFusion sorts by too few columns where conditions fix or equate columns that grouping
-    /// sets or outer joins make NULL again, and it takes LIMIT below windows: neither is drawn.
-    fn order(&mut self, select: &Select, sql: &mut String) -> bool {
+    /// ORDER BY and LIMIT, or neither.
+    fn order(&mut self, select: &Select) -> Option<Order> {
         let all = 0..select.outputs.len();
         let exact = |index: &usize| select.outputs[*index].kind.is_exact();
-        let Some(complete) = select
-            .unique
-            .clone()
-            .or_else(|| all.clone().all(|index| exact(&index)).then(|| all.collect()))
-        else {
-            return false;
+        let orderable = all.clone().all(|index| exact(&index));
+        let complete = match &select.unique {
+            Some(unique) => unique.clone(),
+            None if orderable => all.clone().collect(),
+            None => return None,
         };
-        let sets = ["ROLLUP (", "CUBE (", "GROUPING SETS ("];
-        let half_null = self.half_joined || sets.iter().any(|word| sql.contains(word));
-        if complete.is_empty() || half_null || self.chance(45) {
-            return false;
+        if complete.is_empty() || self.chance(45) {
+            return None;
         }
         let mut columns = vec![];
         if self.chance(50) {
             let first = self.below(select.outputs.len());
             columns.extend(Some(first).filter(exact));
         }
+        // Rows that are equal in what is asked come in the order of all their columns.
+        let ties = orderable && !columns.is_empty() && self.chance(40);
         let first = columns.first().copied();
-        columns.extend(complete.into_iter().filter(|index| Some(*index) != first));
+        if !ties {
+            columns.extend(complete.into_iter().filter(|index| Some(*index) != first));
+        }
         let by_name = self.chance(50);
-        let list: Vec<String> = columns
-            .into_iter()
-            .map(|index| {
-                let direction =
-                    self.one(&["", "", "", " DESC", " ASC NULLS FIRST", " DESC NULLS LAST"]);
-                match by_name {
-                    true => format!("{}{direction}", select.outputs[index].sql),
-                    false => format!("{}{direction}", index + 1),
-                }
-            })
-            .collect();
-        sql.push_str(&format!(" ORDER BY {}", list.join(", ")));
-        if !sql.contains(" OVER (") && self.chance(55) {
-            sql.push_str(&format!(" LIMIT {}", self.one(&[1, 3, 5, 10, 40])));
+        let term = |index: usize, direction: &str| match by_name {
+            true => format!("{}{direction}", select.outputs[index].sql),
+            false => format!("{}{direction}", index + 1),
+        };
+        let mut list: Vec<String> = vec![];
+        for index in columns {
+            let directions = ["", "", "", " DESC", " ASC NULLS FIRST", " DESC NULLS LAST"];
+            list.push(term(index, self.one(&directions)));
+        }
+        let mut limit = String::new();
+        if self.chance(55) {
+            limit.push_str(&format!(" LIMIT {}", self.one(&[1, 3, 5, 10, 40])));
             if self.chance(15) {
-                sql.push_str(&format!(" OFFSET {}", self.one(&[1, 2, 7])));
+                limit.push_str(&format!(" OFFSET {}", self.one(&[1, 2, 7])));
             }
         }
-        true
+        let asked = format!(" ORDER BY {}{limit}", list.join(", "));
+        if ties {
+            list.extend(all.filter(|index| Some(*index) != first).map(|index| term(index, "")));
+        }
+        Some(Order { asked, complete: format!(" ORDER BY {}{limit}", list.join(", ")) })
     }
 
     /// A query of any form.
     fn select(&mut self, depth: usize) -> Select {
         match self.below(if depth > 0 { 100 } else { 60 }) {
-            0..=15 => self.rows(depth),
-            16..=44 => self.groups(depth),
-            45..=51 => self.distinct(depth),
-            52..=59 => self.grouping_sets(depth),
-            60..=69 => self.windows_over_rows(depth),
-            70..=78 => self.windows_over_groups(depth),
-            79..=91 => self.combined(depth),
+            0..=14 => self.rows(depth),
+            15..=43 => self.groups(depth),
+            44..=50 => self.distinct(depth),
+            51..=59 => self.grouping_sets(depth),
+            60..=67 => self.windows_over_rows(depth),
+            68..=75 => self.windows_over_groups(depth),
+            76..=85 => self.combined(depth),
+            86..=90 => self.joined_groups(depth),
+            91..=94 => self.regrouped(depth),
             _ => self.wrapped(depth),
         }
     }
@@ -279,8 +291,7 @@ impl Draw<'_> {
 
     fn from(&mut self, depth: usize) -> From {
         let first = self.relation(depth);
-        let mut from =
-            From { text: first.from(), relations: vec![first], conditions: vec![], right: false };
+        let mut from = From::of(first);
         let more = self.one(&[0, 0, 0, 0, 1, 1, 1, 2]);
         for _ in 0..more {
             self.join(&mut from, depth);
@@ -290,20 +301,22 @@ impl Draw<'_> {
 
     /// Joins one more relation, if one is found that joins.
     fn join(&mut self, from: &mut From, depth: usize) {
+        let words = ["JOIN", "JOIN", "JOIN", "LEFT JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"];
+        self.join_by(from, depth, &words);
+    }
+
+    fn join_by(&mut self, from: &mut From, depth: usize, words: &[&'static str]) {
         let Some((other, pairs)) = self.joining(&from.relations, depth) else { return };
         let on = equalities(&pairs);
-        let words = ["JOIN", "JOIN", "JOIN", "LEFT JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"];
-        if !from.conditions.is_empty() || !from.right && self.chance(12) {
+        if !from.conditions.is_empty() || self.chance(12) {
             from.text.push_str(&format!(", {}", other.from()));
             from.conditions.push(on);
         } else {
-            let word = self.one(&words);
-            from.right |= word == "RIGHT JOIN";
+            let word = self.one(words);
             let mut on = on;
             if self.chance(12) {
                 let condition = self.condition(&other.scope(), 0);
                 on = format!("{on} AND {condition}");
-                self.half_joined |= word != "JOIN";
             }
             from.text.push_str(&format!(" {word} {} ON {on}", other.from()));
         }
@@ -311,6 +324,11 @@ impl Draw<'_> {
     }
 
     fn joining(&mut self, relations: &[Relation], depth: usize) -> Option<(Relation, Pairs)> {
+        if self.chance(8)
+            && let Some(found) = self.inline(relations)
+        {
+            return Some(found);
+        }
         for _ in 0..12 {
             let before = self.aliases;
             let other = if depth > 0 { self.relation(depth - 1) } else { self.plain() };
@@ -328,11 +346,11 @@ impl Draw<'_> {
     /// WHERE, or nothing.
     fn filter(&mut self, from: &From, depth: usize) -> String {
         let mut all = from.conditions.clone();
-        let scope = from.filter_scope();
+        let scope = from.scope();
         if !scope.is_empty() && self.chance(60) {
             all.push(self.condition(&scope, 2));
         }
-        if depth > 0 && !from.right && self.chance(30) {
+        if depth > 0 && self.chance(30) {
             all.extend(self.subquery_condition(&from.relations));
         }
         if all.is_empty() { String::new() } else { format!(" WHERE {}", all.join(" AND ")) }
@@ -517,186 +535,5 @@ impl Draw<'_> {
         let (list, outputs) = self.list(&from, outputs);
         let sql = format!("SELECT {list} FROM {}{filter} GROUP BY {sets}{having}", from.text);
         Select { sql, outputs, unique }
-    }
-
-    // ---- windows -------------------------------------------------------------------------
-
-    /// A window function, where `complete` orders all rows.
-    fn window(&mut self, items: &[Item], complete: &str) -> Item {
-        let exact = |item: &Item| item.kind.is_exact();
-        let part = self.pick(items, exact).filter(|_| self.chance(65));
-        let part = part.map(|item| format!("PARTITION BY {}", item.sql)).unwrap_or_default();
-        let order = format!("{part} ORDER BY {complete}");
-        let number = |item: &Item| matches!(item.kind, Kind::Int | Kind::Decimal) && !item.key;
-        if let Some(x) = self.pick(items, number).filter(|_| self.chance(50)) {
-            let sql = &x.sql;
-            return match self.below(5) {
-                0 => Item::new(format!("sum({sql}) OVER ({part})"), x.kind),
-                1 => Item::new(format!("sum({sql}) OVER ({order})"), x.kind),
-                2 => Item::new(
-                    format!("sum({sql}) OVER ({order} ROWS BETWEEN 2 PRECEDING AND CURRENT ROW)"),
-                    x.kind,
-                ),
-                3 => Item::new(format!("max({sql}) OVER ({part})"), x.kind),
-                _ => Item::new(format!("rank() OVER ({part} ORDER BY {sql} DESC)"), Kind::Int),
-            };
-        }
-        let any = self.pick(items, exact);
-        match (self.below(6), any) {
-            (0, Some(x)) => Item::new(format!("lag({}) OVER ({order})", x.sql), x.kind),
-            (1, Some(x)) => Item::new(format!("first_value({}) OVER ({order})", x.sql), x.kind),
-            (2, Some(x)) => {
-                let dense = format!("dense_rank() OVER ({part} ORDER BY {})", x.sql);
-                Item::new(dense, Kind::Int)
-            }
-            (3, _) => Item::new(format!("count(*) OVER ({part})"), Kind::Int),
-            (4, _) => Item::new(format!("ntile(4) OVER ({order})"), Kind::Int),
-            _ => Item::new(format!("row_number() OVER ({order})"), Kind::Int),
-        }
-    }
-
-    fn windows_over_rows(&mut self, depth: usize) -> Select {
-        let from = self.from(depth);
-        let scope = from.scope();
-        let names = from.unique();
-        let complete = names.join(", ");
-        let mut outputs: Vec<Item> =
-            scope.iter().filter(|item| names.contains(&item.sql)).cloned().collect();
-        let unique: Option<Vec<usize>> = Some((0..outputs.len()).collect());
-        outputs.push(self.one(&scope));
-        for _ in 0..=self.below(2) {
-            outputs.push(self.window(&scope, &complete));
-        }
-        let filter = self.filter(&from, depth);
-        let (list, outputs) = self.list(&from, outputs);
-        let sql = format!("SELECT {list} FROM {}{filter}", from.text);
-        Select { sql, outputs, unique }
-    }
-
-    fn windows_over_groups(&mut self, depth: usize) -> Select {
-        let from = self.from(depth);
-        let scope = from.scope();
-        let keys = self.keys(&scope, false, &[1, 1, 2]);
-        if keys.is_empty() {
-            return self.groups(depth);
-        }
-        let complete: Vec<&str> = keys.iter().map(|key| key.sql.as_str()).collect();
-        let complete = complete.join(", ");
-        let measures: Vec<Item> = (0..=self.below(2)).map(|_| self.measure(&scope)).collect();
-        let unique = Some((0..keys.len()).collect());
-        let mut over = keys.clone();
-        over.extend(measures.iter().cloned());
-        let mut outputs = over.clone();
-        for _ in 0..=self.below(2) {
-            outputs.push(self.window(&over, &complete));
-        }
-        if self.chance(20) {
-            let share = "100.0 * count(*) / sum(count(*)) OVER ()".to_owned();
-            outputs.push(Item::new(share, Kind::Float));
-        }
-        let filter = self.filter(&from, depth);
-        let group_by = self.group_by(&keys);
-        let (list, outputs) = self.list(&from, outputs);
-        let sql = format!("SELECT {list} FROM {}{filter}{group_by}", from.text);
-        Select { sql, outputs, unique }
-    }
-
-    // ---- sets and queries over queries ---------------------------------------------------
-
-    /// UNION, INTERSECT, EXCEPT of two or three queries with the same columns.
-    fn combined(&mut self, depth: usize) -> Select {
-        let from = self.from(depth - 1);
-        let scope: Vec<Item> =
-            from.scope().into_iter().filter(|item| item.kind.is_exact()).collect();
-        let grouped = self.chance(45);
-        let (mut outputs, mut group_by) = (vec![], String::new());
-        if grouped {
-            let keys = self.keys(&scope, false, &[0, 1, 1, 2]);
-            group_by = self.group_by(&keys);
-            outputs = keys;
-            let mut measure = self.measure(&scope);
-            while !measure.kind.is_exact() {
-                measure = self.measure(&scope);
-            }
-            outputs.push(measure);
-        } else {
-            for _ in 0..=self.below(3) {
-                outputs.push(self.value(&scope));
-            }
-        }
-        let tables = self.tables_with(&from, &outputs).filter(|_| self.chance(60));
-        let (list, outputs) = self.list(&from, outputs);
-        let mut sql =
-            format!("SELECT {list} FROM {}{}{group_by}", from.text, self.filter(&from, 1));
-        let word = self.one(&["UNION ALL", "UNION ALL", "UNION", "UNION", "INTERSECT", "EXCEPT"]);
-        for _ in 0..self.one(&[1, 1, 1, 2]) {
-            let filter = self.filter(&from, 1);
-            let mut next = format!("SELECT {list} FROM {}{filter}{group_by}", from.text);
-            if let Some(tables) = &tables {
-                let other = self.one(tables);
-                let alias = &from.relations[0].alias;
-                next = format!("SELECT {list} FROM {other} {alias}{group_by}");
-            }
-            sql.push_str(&format!(" {word} {next}"));
-        }
-        // Sets of a left side that is itself a set are read from the left, as long as words agree.
-        let unique = (word != "UNION ALL").then(|| (0..outputs.len()).collect());
-        let outputs = outputs.into_iter().map(|item| Item { origin: None, ..item }).collect();
-        Select { sql, outputs, unique }
-    }
-
-    /// Other tables that have all columns that are named.
-    fn tables_with(&self, from: &From, outputs: &[Item]) -> Option<Vec<String>> {
-        let [only] = from.relations.as_slice() else { return None };
-        let named: Vec<(String, Kind)> = only
-            .items
-            .iter()
-            .filter(|item| outputs.iter().any(|o| o.sql.contains(&only.qualified(&item.sql))))
-            .map(|item| (item.sql.clone(), item.kind))
-            .collect();
-        let has = |table: &super::schema::Table| {
-            named.iter().all(|(name, kind)| {
-                table.columns.iter().any(|column| column.name == *name && column.kind == *kind)
-            })
-        };
-        let tables = self.schema.tables.iter().filter(|table| has(table));
-        let names: Vec<String> =
-            tables.map(|table| table.name.clone()).filter(|name| *name != only.text).collect();
-        (!names.is_empty()).then_some(names)
-    }
-
-    /// A query over a query.
-    fn wrapped(&mut self, depth: usize) -> Select {
-        let inner = self.select(depth - 1);
-        let unique = inner.unique.clone().filter(|unique| !unique.is_empty());
-        let alias = self.alias();
-        let text = format!("({})", inner.sql);
-        let derived = Relation { alias, ..relation(text, inner) };
-        let scope = derived.scope();
-        let from = From {
-            text: derived.from(),
-            relations: vec![derived],
-            conditions: vec![],
-            right: false,
-        };
-        let filter = match self.chance(60) {
-            true => format!(" WHERE {}", self.condition(&scope, 1)),
-            false => String::new(),
-        };
-        if self.chance(45) {
-            let outputs = from.relations[0].items.clone();
-            let outputs = outputs.into_iter().map(|item| Item { origin: None, ..item }).collect();
-            return Select { sql: format!("SELECT * FROM {}{filter}", from.text), outputs, unique };
-        }
-        let keys = self.keys(&scope, false, &[0, 0, 1, 1, 2]);
-        let count = keys.len();
-        let mut outputs = keys.clone();
-        for _ in 0..=self.below(3) {
-            outputs.push(self.measure(&scope));
-        }
-        let group_by = self.group_by(&keys);
-        let (list, outputs) = self.list(&from, outputs);
-        let sql = format!("SELECT {list} FROM {}{filter}{group_by}", from.text);
-        Select { sql, outputs, unique: Some((0..count).collect()) }
     }
 }

@@ -27,6 +27,9 @@ const ORGANISATIONS: [&str; 7] = ["alder", "birch", "cedar", "damson", "elder", 
 const WARDS: [&str; 9] =
     ["", "Ärztehaus", "北病棟", "north wing", "O'Neill", "🏥", "a\"b", " lower ", "10%_x"];
 const KINDS: [&str; 4] = ["day", "night", "été", "other"];
+/// Products of visits that may be summed, where both columns are there.
+pub(super) const PRODUCTS: [[&str; 2]; 3] =
+    [["cost", "steps"], ["minutes", "score"], ["minutes", "cost"]];
 /// 2024-01-01.
 const FIRST_DAY: i64 = 19_723;
 
@@ -148,6 +151,10 @@ impl Table {
         }
         let key = self.columns[0].name;
         let _ = writeln!(text, "keys = [[\"{key}\"]]");
+        let there = |name: &&str| self.columns.iter().any(|column| column.name == *name);
+        let products: Vec<_> =
+            PRODUCTS.iter().filter(|pair| pair.iter().all(|name| there(name))).collect();
+        let _ = writeln!(text, "products = {products:?}");
         for column in &self.columns {
             let (role, more) = match column.part {
                 Part::Event if self.reference => ("open", String::new()),

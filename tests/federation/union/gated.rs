@@ -37,20 +37,43 @@ pub(super) struct Judge<'a> {
     statement: &'a Statement,
     k: u32,
     federation_wide: bool,
-    /// Arguments and condition of cells that fall together.
-    links: Vec<(&'a [String], Option<&'a str>)>,
+    /// Per set of cells that fall together: what its contributors must meet, each on its own.
+    links: Vec<Vec<String>>,
+    /// The number of the set of each measure.
+    link_of: Vec<usize>,
 }
 
 impl<'a> Judge<'a> {
     pub(super) fn new(statement: &'a Statement, random: &Random) -> Self {
-        let mut links = vec![];
-        for measure in &statement.measures {
-            let link = (measure.arguments.as_slice(), measure.condition.as_deref());
-            if !links.contains(&link) {
-                links.push(link);
+        let mut link_of: Vec<usize> = (0..statement.measures.len()).collect();
+        for (i, one) in statement.measures.iter().enumerate() {
+            for (j, other) in statement.measures.iter().enumerate().take(i) {
+                if fall_together(one, other) {
+                    let (old, new) = (link_of[i], link_of[j]);
+                    link_of.iter_mut().filter(|link| **link == old).for_each(|link| *link = new);
+                }
             }
         }
-        Self { statement, k: random.k, federation_wide: random.federation_wide, links }
+        let mut known: Vec<usize> = link_of.clone();
+        known.sort_unstable();
+        known.dedup();
+        for link in &mut link_of {
+            *link = known.iter().position(|known| known == link).unwrap();
+        }
+        let links = (0..known.len()).map(|number| {
+            let own = statement.measures.iter().zip(&link_of).filter(|(_, link)| **link == number);
+            let mut needs: Vec<String> = own.flat_map(|(one, _)| contributes(one)).collect();
+            needs.sort();
+            needs.dedup();
+            needs
+        });
+        Self {
+            statement,
+            k: random.k,
+            federation_wide: random.federation_wide,
+            links: links.collect(),
+            link_of,
+        }
     }
 
     /// How many links there are.
@@ -60,29 +83,13 @@ impl<'a> Judge<'a> {
 
     /// The number of the link of a measure.
     pub(super) fn link(&self, measure: &Measure) -> usize {
-        let link = (measure.arguments.as_slice(), measure.condition.as_deref());
-        self.links.iter().position(|known| *known == link).unwrap()
+        let place = self.statement.measures.iter().position(|one| std::ptr::eq(one, measure));
+        self.link_of[place.unwrap()]
     }
 
-    /// Rows that contribute to the cells of a link.
-    fn contributes(&self, number: usize) -> String {
-        let (arguments, condition) = self.links[number];
-        let mut all: Vec<String> = condition.iter().map(|c| format!("({c})")).collect();
-        let summed = self.sums(number);
-        for argument in arguments {
-            all.push(format!("({argument}) IS NOT NULL"));
-            if summed {
-                all.push(format!("({argument}) <> 0"));
-            }
-        }
-        if all.is_empty() { "TRUE".to_owned() } else { all.join(" AND ") }
-    }
-
-    /// Whether a cell of a link is a sum or mean, to which zero contributes nothing.
-    fn sums(&self, number: usize) -> bool {
-        self.statement.measures.iter().any(|measure| {
-            self.link(measure) == number && !measure.counts() && measure.arguments.len() == 1
-        })
+    /// Whether the cells of a link have contributors of different kinds.
+    fn is_mixed(&self, number: usize) -> bool {
+        self.links[number].len() > 1
     }
 
     fn keys(&self, qualifier: &str) -> String {
@@ -115,8 +122,10 @@ impl<'a> Judge<'a> {
             let condition = measure.condition.as_deref().unwrap_or("TRUE");
             let _ = write!(base, ", coalesce({condition}, FALSE) AS c{i}");
         }
-        for number in 0..self.links.len() {
-            let _ = write!(base, ", coalesce({}, FALSE) AS q{number}", self.contributes(number));
+        for (number, needs) in self.links.iter().enumerate() {
+            for (i, need) in needs.iter().enumerate() {
+                let _ = write!(base, ", coalesce({need}, FALSE) AS q{number}_{i}");
+            }
         }
         let _ = write!(base, " FROM {from_union}");
         if let Some(filter) = filter {
@@ -135,8 +144,14 @@ impl<'a> Judge<'a> {
         };
         let keys = self.keys("");
         let mut groups = format!("SELECT {keys} o, {} AS people", people("TRUE"));
-        for number in 0..self.links.len() {
-            let _ = write!(groups, ", {} AS r{number}", people(&format!("q{number}")));
+        for (number, needs) in self.links.iter().enumerate() {
+            let counts: Vec<String> =
+                (0..needs.len()).map(|i| people(&format!("q{number}_{i}"))).collect();
+            let least = match counts.as_slice() {
+                [one] => one.clone(),
+                _ => format!("least({})", counts.join(", ")),
+            };
+            let _ = write!(groups, ", {least} AS r{number}");
         }
         for (i, _) in self.distinct() {
             let _ = write!(groups, ", count(DISTINCT p) FILTER (WHERE c{i}) AS d{i}");
@@ -252,13 +267,36 @@ impl<'a> Judge<'a> {
             Status::Whole => (value.clone(), value.clone()),
             _ if !measure.counts() || nobody_answers => (Value::Null, Value::Null),
             // A count that fell with a sum may be one of k people or more.
-            _ if people && (released == parts[0] || !self.sums(self.link(measure))) => {
+            _ if people && (released == parts[0] || !self.is_mixed(self.link(measure))) => {
                 (exact(least), exact(most + hidden))
             }
             _ => (exact(least), Value::Null),
         };
         Cell { value, status, lower, upper }
     }
+}
+
+/// Cells of the same arguments and condition, and those that share a column with a computed argument.
+fn fall_together(one: &Measure, other: &Measure) -> bool {
+    let shared = one.columns.iter().any(|column| other.columns.contains(column));
+    (one.arguments == other.arguments && one.condition == other.condition)
+        || (one.is_computed() || other.is_computed()) && shared
+}
+
+/// What rows that contribute to a cell meet: the argument is there and, where it is summed, neither
+/// it nor any addend of it is zero.
+fn contributes(measure: &Measure) -> Vec<String> {
+    let mut all: Vec<String> = measure.condition.iter().map(|c| format!("({c})")).collect();
+    all.extend(measure.arguments.iter().map(|argument| format!("({argument}) IS NOT NULL")));
+    if all.is_empty() {
+        all.push("TRUE".to_owned());
+    }
+    let there = all.join(" AND ");
+    if measure.counts() || measure.arguments.len() != 1 {
+        return vec![there];
+    }
+    let parts = measure.arguments.iter().chain(&measure.addends);
+    parts.map(|part| format!("{there} AND ({part}) <> 0")).collect()
 }
 
 /// Registers rows under a name, every column nullable.

@@ -5,7 +5,7 @@ use chrono::{DateTime, Days, NaiveDate};
 use rand::Rng;
 use rand::seq::{IndexedRandom, SliceRandom};
 
-use super::data::{Column, Datum, Dice, Part, Random};
+use super::data::{Column, Datum, Dice, PRODUCTS, Part, Random};
 
 /// One statement in parts, so that what should come out can be computed apart.
 #[derive(Debug, Clone)]
@@ -36,6 +36,8 @@ pub(super) struct Measure {
     pub(super) slack: f64,
     /// Columns measured, conditions aside.
     pub(super) columns: Vec<&'static str>,
+    /// What a sum of several columns is the sum of.
+    pub(super) addends: Vec<String>,
 }
 
 /// The columns a statement may name, each with the alias of its table.
@@ -58,6 +60,11 @@ impl Measure {
 
     pub(super) fn counts(&self) -> bool {
         self.function == "count"
+    }
+
+    /// Whether the argument is computed from columns.
+    pub(super) fn is_computed(&self) -> bool {
+        !self.addends.is_empty()
     }
 }
 
@@ -339,9 +346,13 @@ fn measure(
     let filter = condition.clone().filter(|_| dice.random_bool(0.5));
     let plain = |function, arguments, columns, slack| {
         let condition = filter.clone();
-        Some(Measure { function, distinct: false, arguments, condition, slack, columns })
+        let addends = vec![];
+        Some(Measure { function, distinct: false, arguments, condition, slack, columns, addends })
     };
     let summed = |c: &Column| c.part == Part::Measure && !c.extreme;
+    if dice.random_bool(0.15) {
+        return computed(dice, scope, filter);
+    }
     match dice.random_range(if protected { 0..9 } else { 0..14 }) {
         0 => plain("count", vec![], vec![], 0.0),
         1 => {
@@ -376,13 +387,13 @@ fn measure(
         8 => {
             let (name, column) = pick(dice, scope, summed)?;
             let when = condition?;
-            let (function, argument) = match dice.random_range(0..4) {
-                0 => ("sum", format!("CASE WHEN {when} THEN 1 ELSE 0 END")),
-                1 => ("count", format!("CASE WHEN {when} THEN {name} END")),
-                2 => ("avg", format!("CASE WHEN {when} THEN {name} END")),
-                _ => ("sum", format!("CASE WHEN {when} THEN {name} ELSE 0 END")),
-            };
             let columns = vec![column.name];
+            let (function, argument, columns) = match dice.random_range(0..4) {
+                0 => ("sum", format!("CASE WHEN {when} THEN 1 ELSE 0 END"), vec![]),
+                1 => ("count", format!("CASE WHEN {when} THEN {name} END"), columns),
+                2 => ("avg", format!("CASE WHEN {when} THEN {name} END"), columns),
+                _ => ("sum", format!("CASE WHEN {when} THEN {name} ELSE 0 END"), columns),
+            };
             let arguments = vec![argument];
             Some(Measure {
                 function,
@@ -391,6 +402,7 @@ fn measure(
                 condition: None,
                 slack: 1e-9,
                 columns,
+                addends: vec![],
             })
         }
         9 | 10 => {
@@ -413,4 +425,35 @@ fn measure(
             Some(Measure { distinct: true, ..plain("count", vec![name], vec![column.name], 0.0)? })
         }
     }
+}
+
+/// A sum or mean of two measures added or, where the contract lists them, multiplied.
+fn computed(dice: &mut Dice, scope: &Scope, condition: Option<String>) -> Option<Measure> {
+    // Sums of more digits than a decimal has fail over the union, and those of whole numbers wrap.
+    let fits = |c: &Column| c.part == Part::Measure && !c.extreme && c.name != "fund";
+    let (one, x) = pick(dice, scope, fits)?;
+    let (other, y) = pick(dice, scope, |c| fits(c) && c.name != x.name)?;
+    let multiplied = PRODUCTS.iter().any(|pair| pair.contains(&x.name) && pair.contains(&y.name));
+    let (argument, addends) = if multiplied && dice.random_bool(0.5) {
+        let product = format!("{one} * {other}");
+        (product.clone(), vec![product])
+    } else {
+        let operator = if dice.random_bool(0.5) { "+" } else { "-" };
+        // A narrow type would wrap.
+        let wide = if x.data_type.is_integer() && y.data_type.is_integer() {
+            format!("CAST({one} AS BIGINT) {operator} {other}")
+        } else {
+            format!("{one} {operator} {other}")
+        };
+        (wide, vec![one, other])
+    };
+    Some(Measure {
+        function: if dice.random_bool(0.7) { "sum" } else { "avg" },
+        distinct: false,
+        arguments: vec![argument],
+        condition,
+        slack: 1e-6,
+        columns: vec![x.name, y.name],
+        addends,
+    })
 }

@@ -574,6 +574,32 @@ SELECT kind, sum(cost) AS c FROM visits WHERE kind NOT IN (SELECT s FROM things 
 SELECT count(*) AS n FROM (SELECT DISTINCT kind FROM visits) AS d;
 SELECT t.id, v.kind FROM things AS t JOIN (SELECT DISTINCT thing, kind FROM visits) AS v ON v.thing = t.id WHERE t.id NOT IN (SELECT code FROM places);
 
+-- BLOCKS: windows
+SELECT id, row_number() OVER (ORDER BY n, id) AS x FROM things;
+SELECT id, sum(n) OVER (PARTITION BY b) AS x FROM things;
+SELECT id FROM things QUALIFY row_number() OVER (PARTITION BY b ORDER BY id) = 1;
+SELECT id, rank() OVER (PARTITION BY b ORDER BY n DESC) AS x, dense_rank() OVER (PARTITION BY b ORDER BY n DESC) AS y FROM things;
+SELECT id, lag(n) OVER (PARTITION BY b ORDER BY id) AS x, lead(n, 2) OVER (PARTITION BY b ORDER BY id) AS y FROM things;
+SELECT id, lag(n, 1, 5) OVER (ORDER BY id) AS x FROM things;
+SELECT id, first_value(s) OVER (PARTITION BY b ORDER BY id) AS x, last_value(s) OVER (PARTITION BY b ORDER BY id) AS y FROM things;
+SELECT id, count(*) OVER () AS x, count(s) OVER (PARTITION BY b, c) AS y FROM things;
+SELECT id, sum(n) OVER (ORDER BY id ROWS BETWEEN 2 PRECEDING AND CURRENT ROW) AS x FROM things;
+SELECT id, min(n) OVER (ORDER BY id ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS x FROM things;
+SELECT id, max(n) OVER (PARTITION BY b ORDER BY n RANGE BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) AS x FROM things;
+SELECT id, count(*) OVER (ORDER BY n GROUPS BETWEEN 1 PRECEDING AND 1 FOLLOWING) AS x FROM things;
+SELECT id, avg(n) OVER (PARTITION BY upper(s) ORDER BY n + 1, id) AS x FROM things;
+SELECT id, row_number() OVER (PARTITION BY 1 ORDER BY id) AS x FROM things;
+SELECT id, rank() OVER (PARTITION BY b ORDER BY 'x') AS x FROM things;
+SELECT id, n - lag(n) OVER (PARTITION BY b ORDER BY id) AS x FROM things;
+SELECT id, row_number() OVER (ORDER BY id) + row_number() OVER (ORDER BY id DESC) AS x FROM things;
+SELECT d.x, count(*) AS n FROM (SELECT b, row_number() OVER (PARTITION BY b ORDER BY id) AS x FROM things) AS d GROUP BY d.x;
+SELECT count(*) AS n FROM (SELECT id, row_number() OVER (PARTITION BY b ORDER BY id) AS x FROM things WHERE n > 0) AS d WHERE x = 1;
+SELECT d.id, v.kind FROM (SELECT id, b, row_number() OVER (PARTITION BY b ORDER BY id) AS x FROM things) AS d JOIN visits AS v ON v.thing = d.id WHERE d.x < 3;
+SELECT v.kind, d.x FROM visits AS v LEFT JOIN (SELECT id, row_number() OVER (ORDER BY id) AS x FROM things) AS d ON d.id = v.thing;
+SELECT kind, rank() OVER (ORDER BY n DESC, kind) AS x FROM (SELECT kind, count(*) AS n FROM visits GROUP BY kind) AS d;
+SELECT thing, max(x) AS n FROM (SELECT thing, row_number() OVER (PARTITION BY thing ORDER BY day, kind, minutes) AS x FROM visits) AS d GROUP BY thing;
+SELECT id, x, row_number() OVER (PARTITION BY x ORDER BY id) AS y FROM (SELECT id, dense_rank() OVER (ORDER BY n) AS x FROM things) AS d;
+
 -- BLOCKS THAT FAIL: before and after
 SELECT arrow_cast('1200', 'Decimal128(5, -2)') AS x FROM places;
 SELECT CAST('abc' AS INT) AS x FROM places;
@@ -640,10 +666,16 @@ SELECT DISTINCT ON (b) b, id FROM things ORDER BY b, id;
 SELECT b, c, count(*) FROM things GROUP BY ROLLUP (b, c);
 SELECT b, c, count(*) FROM things GROUP BY CUBE (b, c);
 SELECT b, c, count(*) FROM things GROUP BY GROUPING SETS ((b), (c));
-SELECT id, row_number() OVER (ORDER BY n) AS x FROM things;
-SELECT id, sum(n) OVER (PARTITION BY b) AS x FROM things;
-SELECT id FROM things QUALIFY row_number() OVER (PARTITION BY b ORDER BY id) = 1;
 WITH RECURSIVE r AS (SELECT 1 AS x UNION ALL SELECT x + 1 FROM r WHERE x < 3) SELECT x FROM r;
+
+-- NOT BLOCKS: windows that are no nodes' own
+SELECT id, ntile(4) OVER (ORDER BY id) AS x FROM things;
+SELECT id, nth_value(n, 2) OVER (ORDER BY id) AS x FROM things;
+SELECT id, percent_rank() OVER (ORDER BY id) AS x FROM things;
+SELECT id, stddev(f) OVER (PARTITION BY b) AS x FROM things;
+SELECT id, sum(n) FILTER (WHERE c) OVER (PARTITION BY b) AS x FROM things;
+SELECT id, lag(n) IGNORE NULLS OVER (ORDER BY id) AS x FROM things;
+SELECT id, sum(n) OVER (ORDER BY n RANGE BETWEEN 1 PRECEDING AND CURRENT ROW) AS x FROM things;
 
 -- NOT BLOCKS: an output that is not keys and then aggregates
 SELECT count(*), b FROM things GROUP BY b;
@@ -668,11 +700,31 @@ SELECT id FROM things LIMIT NULL;
 SELECT n + 1 + 2 + 3 + 4 + 5 + 6 + 7 + 8 + 9 + 10 + 11 + 12 + 13 + 14 + 15 + 16 + 17 + 18 + 19 + 20 + 21 + 22 + 23 + 24 + 25 + 26 + 27 + 28 + 29 + 30 + 31 + 32 + 33 + 34 + 35 + 36 + 37 + 38 + 39 + 40 + 41 + 42 + 43 + 44 + 45 + 46 + 47 + 48 + 49 + 50 + 51 + 52 + 53 + 54 + 55 + 56 + 57 + 58 + 59 + 60 + 61 + 62 + 63 + 64 + 65 + 66 + 67 + 68 + 69 + 70 AS x FROM things;
 SELECT s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t || s || t AS x FROM things;
 
+-- BLOCKS: inline tables
+SELECT * FROM (VALUES (1), (2)) AS v (x);
+SELECT t.id FROM things AS t, (VALUES (1)) AS v (x) WHERE t.n = v.x;
+SELECT t.id, v.y FROM things AS t JOIN (VALUES (1, 'one'), (-2, 'it''s'), (NULL, NULL)) AS v (x, y) ON t.n = v.x;
+SELECT v.y, count(*) FROM (VALUES ('a', 1.5), ('b', 2.25), (NULL, -3)) AS v (x, y) JOIN things AS t ON t.s = v.x GROUP BY v.y;
+SELECT t.id, v.y FROM things AS t LEFT JOIN (VALUES (1, true), (2, NULL)) AS v (x, y) ON t.n = v.x AND v.y;
+SELECT v.x, t.id FROM (VALUES (1), (2), (99)) AS v (x) LEFT JOIN things AS t ON t.n = v.x;
+SELECT t.id FROM things AS t JOIN (VALUES (CAST(1 AS SMALLINT), DATE '2024-02-29', TIMESTAMP '2024-02-29 12:30:00')) AS v (x, d, p) ON t.i16 = v.x WHERE v.d > t.day OR v.p IS NULL;
+SELECT t.id FROM things AS t JOIN (VALUES (1.0, CAST('NaN' AS DOUBLE), CAST(NULL AS DECIMAL(9, 2)))) AS v (x, n, d) ON t.f < v.x;
+SELECT t.id FROM things AS t JOIN (SELECT x + 1 AS z FROM (VALUES (1), (2)) AS v (x) WHERE x < 2) AS w ON w.z = t.n;
+SELECT a.x, b.x FROM (VALUES (1), (2)) AS a (x) CROSS JOIN (VALUES ('p'), ('q')) AS b (x) JOIN places ON places.code = a.x;
+SELECT t.id FROM things AS t LEFT SEMI JOIN (VALUES (1), (3)) AS v (x) ON t.n = v.x;
+SELECT t.id FROM things AS t LEFT ANTI JOIN (VALUES (1), (3)) AS v (x) ON t.n = v.x;
+SELECT t.id FROM things AS t JOIN (SELECT DISTINCT x FROM (VALUES (1), (1), (2)) AS v (x)) AS w ON w.x = t.n;
+SELECT v."Mixed Case" FROM places, (VALUES (1)) AS v ("Mixed Case");
+
+-- NOT BLOCKS: inline tables of more than constants
+SELECT t.id FROM things AS t, (VALUES (CAST('x' AS INT))) AS v (x) WHERE t.n = v.x;
+SELECT t.id FROM things AS t, (VALUES (1 + 1, upper('a'))) AS v (x, y) WHERE t.n = v.x;
+SELECT t.id FROM things AS t, (VALUES (random())) AS v (x) WHERE t.f = v.x;
+SELECT t.id FROM things AS t, (VALUES ((SELECT max(code) FROM places))) AS v (x) WHERE t.n = v.x;
+
 -- NOT BLOCKS: what is not a table, or differs from node to node
 SELECT X'cafe' AS x FROM places;
 SELECT 1 AS x;
-SELECT * FROM (VALUES (1), (2)) AS v (x);
-SELECT t.id FROM things AS t, (VALUES (1)) AS v (x) WHERE t.n = v.x;
 SELECT unnest(make_array(1, 2)) AS x FROM places;
 SELECT random() AS x FROM places;
 SELECT now() AS x FROM places;

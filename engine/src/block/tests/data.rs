@@ -13,6 +13,7 @@ use datafusion::catalog::{
     CatalogProvider, MemTable, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider,
 };
 use datafusion::execution::SessionState;
+use hedgerow_catalog::Limits;
 use rand::Rng;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
@@ -49,7 +50,7 @@ const FLOATS: [f64; 14] =
 /// A session with the test tables, filled from `random`.
 pub(super) fn session(random: &mut ChaCha8Rng) -> SessionState {
     let config = session_config(1).with_default_catalog_and_schema("node", "tables");
-    let state = state_builder(config).build();
+    let state = state_builder(config, &Limits::default()).build();
     let schema = MemorySchemaProvider::new();
     let tables = [
         ("things", things(random)),

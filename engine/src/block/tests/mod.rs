@@ -1,7 +1,7 @@
 //! The emitter's proof, tested: `block(resolve(emit(b))) == b`, and equal answers on random data.
 //!
 //! `corpus` reads statements written by hand, `nesting` puts every operator inside every other,
-//! `random` makes blocks and spells them in many ways, `mutation` shows that the comparison can fail.
+//! `random` makes blocks and spells them in many ways, `windows` does so with windows, `mutation` shows that the comparison can fail.
 
 #![expect(
     clippy::unwrap_used,
@@ -18,6 +18,7 @@ mod mutation;
 mod nesting;
 mod random;
 mod spell;
+mod windows;
 
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{LogicalPlan, TableScan};

@@ -12,7 +12,7 @@ use crate::block::emit;
 const EACH: usize = 2;
 
 /// Words of the emitter and what to write in their place.
-const WORDS: [(&str, &str); 22] = [
+const WORDS: [(&str, &str); 26] = [
     (" = ", " <> "),
     (" <> ", " = "),
     (" < ", " <= "),
@@ -35,6 +35,10 @@ const WORDS: [(&str, &str); 22] = [
     ("TRUE", "FALSE"),
     (" ELSE ", " WHEN TRUE THEN "),
     ("'Int64'", "'Int32'"),
+    ("PARTITION BY ", "ORDER BY "),
+    ("ROWS BETWEEN", "GROUPS BETWEEN"),
+    (" PRECEDING AND", " FOLLOWING AND"),
+    (" DESC NULLS", " ASC NULLS"),
 ];
 
 #[derive(Default, Debug)]

@@ -6,12 +6,13 @@
 //! `HEDGEROW_RANDOM_SEED` and `HEDGEROW_RANDOM_CASES` repeat a case or run more of them.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, IntervalMonthDayNano, TimeUnit};
 use datafusion::common::ScalarValue;
 use hedgerow_policies::{
-    AggregateFunction as F, BinaryOperator as B, Block, Expr, Join, Measure, OrderKey, Output,
-    Relation, TypeName, UnaryTest,
+    AggregateFunction as F, BinaryOperator as B, Block, Expr, InlineTable, Join, Literal, Measure,
+    OrderKey, Output, Relation, Source, TypeName, UnaryTest,
 };
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, SeedableRng};
@@ -99,6 +100,10 @@ const TABLES: [(&str, Columns); 4] = [
     ),
 ];
 
+/// The columns of every inline table.
+const INLINE: Columns =
+    &[("c0", Int), ("c1", Text), ("c2", Float), ("c3", Bool), ("c4", Day), ("c5", Decimal)];
+
 struct Generator {
     random: ChaCha8Rng,
     /// Columns in scope, by relation.
@@ -151,7 +156,8 @@ impl Generator {
         let mut filter = vec![];
         let relations = self.pick(&[1, 1, 1, 2, 2, 3]);
         for index in 0..relations {
-            let (table, columns) = self.pick(&TABLES);
+            let inline = self.chance(0.15);
+            let (table, columns) = if inline { ("", INLINE) } else { self.pick(&TABLES) };
             self.columns.push(columns);
             let join = match index {
                 0 => Join::First,
@@ -180,7 +186,10 @@ impl Generator {
             if ["things", "visits"].contains(&table) && shown {
                 self.named.push(index);
             }
-            from.push(Relation::table(table, join));
+            from.push(match inline {
+                true => Relation { source: self.inline(), join },
+                false => Relation::table(table, join),
+            });
         }
         for _ in 0..self.up_to(2) {
             let depth = self.pick(&[1, 2, 3, 4]);
@@ -188,6 +197,26 @@ impl Generator {
         }
         let output = if self.chance(0.45) { self.rows() } else { self.groups() };
         Block { from, filter: canonical(filter), output }
+    }
+
+    /// Rows of constants.
+    fn inline(&mut self) -> Source {
+        let rows = 1 + self.up_to(3);
+        let mut row = || INLINE.iter().map(|(_, kind)| self.of_one_type(*kind)).collect();
+        let rows: Vec<Vec<Literal>> = (0..rows).map(|_| row()).collect();
+        let columns = rows[0].iter().map(|value| value.data_type.clone()).collect();
+        Source::Values(Arc::new(InlineTable { columns, rows }))
+    }
+
+    /// A constant of the kind's one type: of integers the widest.
+    fn of_one_type(&mut self, kind: Kind) -> Literal {
+        loop {
+            if let Expr::Literal(literal) = self.literal(kind)
+                && (kind != Int || literal.data_type.0 == DataType::Int64)
+            {
+                return literal;
+            }
+        }
     }
 
     /// An equality that ties a relation to one before it, so that a join stays small.
@@ -527,7 +556,11 @@ impl Generator {
     }
 
     fn moved(&mut self, kind: Kind, depth: usize) -> Expr {
-        let (months, days, hours) = self.pick(&[(0, 1, 0), (-1, 0, 0), (13, -2, 0), (0, 0, 0)]);
+        // A date moved by days alone is compared as a difference of dates.
+        let (months, days, hours) = match kind {
+            Day => self.pick(&[(1, 1, 0), (-1, 0, 0), (13, -2, 0)]),
+            _ => self.pick(&[(0, 1, 0), (-1, 0, 0), (13, -2, 0), (0, 0, 0)]),
+        };
         let by = IntervalMonthDayNano::new(months, days, hours * 3_600_000_000_000);
         Expr::Binary {
             left: boxed(self.expr(kind, depth)),
@@ -642,6 +675,7 @@ fn variant(expr: &Expr) -> String {
         }
         Expr::Cast { or_null, .. } => format!("Cast {or_null}"),
         Expr::Function { .. } => "Function".to_owned(),
+        Expr::Window(_) => unreachable!("drawn by `windows`"),
     }
 }
 

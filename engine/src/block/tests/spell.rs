@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use hedgerow_policies::{
-    AggregateFunction, BinaryOperator as B, Block, Expr, Join, Literal, Measure, OrderKey, Output,
-    UnaryTest,
+    AggregateFunction, BinaryOperator as B, Block, Expr, InlineTable, Join, Literal, Measure,
+    OrderKey, Output, Relation, UnaryTest,
 };
 use rand::Rng;
 use rand::seq::{IndexedRandom, SliceRandom};
@@ -110,13 +110,13 @@ impl Speller<'_> {
         let mut text = String::new();
         for (index, relation) in block.from.iter().enumerate() {
             match &relation.join {
-                Join::First => text = self.relation(index, relation.name(), filter),
+                Join::First => text = self.relation(index, relation, filter),
                 Join::Inner if commas => {
-                    let table = self.relation(index, relation.name(), filter);
+                    let table = self.relation(index, relation, filter);
                     text = format!("{text}, {table}");
                 }
                 Join::Inner => {
-                    let table = self.relation(index, relation.name(), filter);
+                    let table = self.relation(index, relation, filter);
                     let on = taken(filter, |e| {
                         e.relations().contains(&index) && e.relations().iter().all(|r| *r <= index)
                     });
@@ -130,7 +130,7 @@ impl Speller<'_> {
                 Join::Semi(on) | Join::Anti(on) => {
                     let mut on = on.clone();
                     on.shuffle(self.random);
-                    let table = self.relation(index, relation.name(), &mut on);
+                    let table = self.relation(index, relation, &mut on);
                     let on = match on.is_empty() {
                         true => self.word("TRUE"),
                         false => self.conjunction(&on),
@@ -143,7 +143,7 @@ impl Speller<'_> {
                 Join::Left(on) => {
                     let mut on = on.clone();
                     on.shuffle(self.random);
-                    let table = self.relation(index, relation.name(), &mut on);
+                    let table = self.relation(index, relation, &mut on);
                     let on = match on.is_empty() {
                         true => self.word("TRUE"),
                         false => self.conjunction(&on),
@@ -161,9 +161,16 @@ impl Speller<'_> {
     }
 
     /// A table, perhaps as a derived table or CTE that says some of its conditions itself.
-    fn relation(&mut self, index: usize, table: &str, conditions: &mut Vec<Expr>) -> String {
-        let alias = self.aliases[index].clone();
-        let table = quoted(table);
+    fn relation(&mut self, index: usize, from: &Relation, conditions: &mut Vec<Expr>) -> String {
+        let name = self.aliases[index].clone();
+        let (table, alias) = match from.inline() {
+            None => (quoted(from.name()), name.clone()),
+            Some(inline) => {
+                let columns: Vec<String> =
+                    (0..inline.columns.len()).map(InlineTable::column_name).collect();
+                (self.values(inline), format!("{name} ({})", columns.join(", ")))
+            }
+        };
         if self.chance(0.6) {
             let word = self.pick(&["AS ", "as ", ""]);
             return format!("{table} {word}{alias}");
@@ -174,10 +181,22 @@ impl Speller<'_> {
             derived = format!("{derived} WHERE {}", self.conjunction(&inside));
         }
         if self.chance(0.5) {
-            return format!("({derived}) AS {alias}");
+            return format!("({derived}) AS {name}");
         }
         self.ctes.push(format!("with{index} AS ({derived})"));
-        format!("with{index} AS {alias}")
+        format!("with{index} AS {name}")
+    }
+
+    fn values(&mut self, inline: &InlineTable) -> String {
+        let rows: Vec<String> = inline
+            .rows
+            .iter()
+            .map(|row| {
+                let values: Vec<String> = row.iter().map(|value| self.literal(value).0).collect();
+                format!("({})", values.join(", "))
+            })
+            .collect();
+        format!("({} {})", self.word("VALUES"), rows.join(", "))
     }
 
     fn rows(
@@ -320,6 +339,7 @@ impl Speller<'_> {
             }
             Expr::Cast { operand, to, or_null } => self.cast(operand, &to.0, *or_null),
             Expr::Function { name, arguments } => (self.function(name, arguments), ATOM),
+            Expr::Window(_) => unreachable!("drawn and spelled by `windows`"),
         }
     }
 

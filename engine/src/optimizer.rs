@@ -1,0 +1,305 @@
+//! DataFusion's rules over physical plans, with what they get wrong kept away from them.
+//!
+//! | fault | what is done |
+//! | --- | --- |
+//! | filters find their column by its name, also where a join has two of that name | below such a join only |
+//! | a column that a condition fixes counts as fixed where grouping sets or outer joins make it NULL | nothing is known of their columns |
+//! | LIMIT leaves windows without rows they look at | never below a window (`dialect`) |
+//!
+//! Entry: [`physical_rules`].
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{JoinType, internal_err};
+use datafusion::error::Result;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
+use datafusion::physical_plan::aggregates::AggregateExec;
+use datafusion::physical_plan::execution_plan::replace_children_if_necessary;
+use datafusion::physical_plan::filter_pushdown::{
+    ChildPushdownResult, FilterDescription, FilterPushdownPhase, FilterPushdownPropagation,
+};
+use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec, SortMergeJoinExec};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+
+type Rule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
+
+/// The first rule that draws conclusions from what is known of columns.
+const FIRST_TO_CONCLUDE: &str = "EnsureRequirements";
+/// The rules that move filters.
+const MOVES_FILTERS: [&str; 2] = ["FilterPushdown", "FilterPushdown(Post)"];
+
+/// The rules that a plan is optimised by, in their order.
+pub(crate) fn physical_rules() -> Vec<Rule> {
+    let mut rules: Vec<Rule> = vec![];
+    for rule in PhysicalOptimizer::new().rules {
+        if rule.name() == FIRST_TO_CONCLUDE {
+            rules.push(Arc::new(ForgetNulled));
+        }
+        rules.push(match MOVES_FILTERS.contains(&rule.name()) {
+            true => Arc::new(UniqueNames { rule }),
+            false => rule,
+        });
+    }
+    rules
+}
+
+/// Applies a rule to those parts of a plan in which no two columns beside each other have one name.
+#[derive(Debug)]
+struct UniqueNames {
+    rule: Rule,
+}
+
+impl PhysicalOptimizerRule for UniqueNames {
+    fn optimize(
+        &self,
+        plan: Arc<dyn ExecutionPlan>,
+        config: &ConfigOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        if !repeats_a_name(&plan) {
+            return self.rule.optimize(plan, config);
+        }
+        let children = plan.children().into_iter().map(Arc::clone);
+        let children = children.map(|child| self.optimize(child, config));
+        let children = children.collect::<Result<Vec<_>>>()?;
+        replace_children_if_necessary(plan, children)
+    }
+
+    fn name(&self) -> &str {
+        self.rule.name()
+    }
+
+    fn schema_check(&self) -> bool {
+        self.rule.schema_check()
+    }
+}
+
+/// Tells whether some part of a plan has two columns of one name.
+fn repeats_a_name(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    let schema = plan.schema();
+    let mut names = HashSet::new();
+    !schema.fields().iter().all(|field| names.insert(field.name().as_str()))
+        || plan.children().into_iter().any(repeats_a_name)
+}
+
+/// Puts [`ForgetExec`] over what makes columns NULL that are known to be something else.
+#[derive(Debug)]
+struct ForgetNulled;
+
+impl PhysicalOptimizerRule for ForgetNulled {
+    fn optimize(
+        &self,
+        plan: Arc<dyn ExecutionPlan>,
+        _config: &ConfigOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let forgetful = plan.transform_up(|node| {
+            if !makes_known_columns_null(node.as_ref()) {
+                return Ok(Transformed::no(node));
+            }
+            Ok(Transformed::yes(Arc::new(ForgetExec::over(node)) as Arc<dyn ExecutionPlan>))
+        })?;
+        Ok(forgetful.data)
+    }
+
+    fn name(&self) -> &str {
+        "ForgetNulled"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+fn makes_known_columns_null(node: &dyn ExecutionPlan) -> bool {
+    if let Some(aggregate) = node.downcast_ref::<AggregateExec>() {
+        return aggregate.group_expr().has_grouping_set();
+    }
+    let join_type = if let Some(join) = node.downcast_ref::<HashJoinExec>() {
+        *join.join_type()
+    } else if let Some(join) = node.downcast_ref::<NestedLoopJoinExec>() {
+        *join.join_type()
+    } else if let Some(join) = node.downcast_ref::<SortMergeJoinExec>() {
+        join.join_type()
+    } else {
+        return false;
+    };
+    let optional = match join_type {
+        JoinType::Left => [false, true],
+        JoinType::Right => [true, false],
+        JoinType::Full => [true, true],
+        JoinType::Inner
+        | JoinType::LeftSemi
+        | JoinType::RightSemi
+        | JoinType::LeftAnti
+        | JoinType::RightAnti
+        | JoinType::LeftMark
+        | JoinType::RightMark => [false, false],
+    };
+    let mut sides = node.children().into_iter().zip(optional);
+    sides.any(|(side, optional)| optional && !side.properties().eq_properties.eq_group().is_empty())
+}
+
+/// Passes its input on; nothing is known of its columns.
+#[derive(Debug)]
+struct ForgetExec {
+    input: Arc<dyn ExecutionPlan>,
+    properties: Arc<PlanProperties>,
+}
+
+impl ForgetExec {
+    fn over(input: Arc<dyn ExecutionPlan>) -> Self {
+        let unknown = EquivalenceProperties::new(input.schema());
+        let properties = input.properties().as_ref().clone().with_eq_properties(unknown);
+        Self { input, properties: Arc::new(properties) }
+    }
+}
+
+impl DisplayAs for ForgetExec {
+    fn fmt_as(&self, _t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ForgetExec")
+    }
+}
+
+impl ExecutionPlan for ForgetExec {
+    fn name(&self) -> &str {
+        "ForgetExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![false]
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn apply_expressions(
+        &self,
+        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        match <[_; 1]>::try_from(children) {
+            Ok([input]) => Ok(Arc::new(Self::over(input))),
+            Err(_) => internal_err!("what is forgotten has one input"),
+        }
+    }
+
+    fn execute(
+        &self,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        self.input.execute(partition, context)
+    }
+
+    fn gather_filters_for_pushdown(
+        &self,
+        _phase: FilterPushdownPhase,
+        parent_filters: Vec<Arc<dyn PhysicalExpr>>,
+        _config: &ConfigOptions,
+    ) -> Result<FilterDescription> {
+        FilterDescription::from_children(parent_filters, &self.children())
+    }
+
+    fn handle_child_pushdown_result(
+        &self,
+        _phase: FilterPushdownPhase,
+        result: ChildPushdownResult,
+        _config: &ConfigOptions,
+    ) -> Result<FilterPushdownPropagation<Arc<dyn ExecutionPlan>>> {
+        Ok(FilterPushdownPropagation::if_all(result))
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "test")]
+mod tests {
+    use datafusion::arrow::util::display::array_value_to_string;
+    use datafusion::prelude::SessionContext;
+    use hedgerow_catalog::Limits;
+
+    use crate::dialect::{session_config, state_builder};
+
+    const TABLES: [&str; 2] = [
+        "CREATE TABLE a AS SELECT * FROM (VALUES (1, 'x', 10), (2, 'y', 20), (3, 'x', 30), \
+         (4, NULL, 40)) t(id, k, n)",
+        "CREATE TABLE b AS SELECT * FROM (VALUES (1, 'x', 5), (2, 'y', 6), (2, 'z', 7), \
+         (5, 'x', 5)) t(id, k, n)",
+    ];
+
+    /// The rows of an answer, each with its values in a line.
+    async fn rows(sql: &str) -> Vec<String> {
+        let config = session_config(2).with_create_default_catalog_and_schema(true);
+        let state = state_builder(config, &Limits::default()).build();
+        let context = SessionContext::new_with_state(state);
+        for table in TABLES {
+            context.sql(table).await.unwrap().collect().await.unwrap();
+        }
+        let mut rows = vec![];
+        for batch in context.sql(sql).await.unwrap().collect().await.unwrap() {
+            for row in 0..batch.num_rows() {
+                let cells = batch.columns().iter().map(|c| array_value_to_string(c, row).unwrap());
+                rows.push(cells.map(|cell| format!("{cell}|")).collect());
+            }
+        }
+        rows
+    }
+
+    #[tokio::test]
+    async fn what_grouping_sets_make_null_is_sorted_by() {
+        let of = |order: &str| {
+            format!(
+                "SELECT k, count(*) FROM a WHERE k = 'x' GROUP BY ROLLUP (k) ORDER BY k {order}"
+            )
+        };
+        assert_eq!(rows(&of("NULLS FIRST")).await, ["|2|", "x|2|"]);
+        assert_eq!(rows(&of("NULLS LAST")).await, ["x|2|", "|2|"]);
+    }
+
+    #[tokio::test]
+    async fn what_outer_joins_make_null_is_sorted_and_grouped_by() {
+        let joined = "FROM a LEFT JOIN b ON a.id = b.id AND b.k = 'x'";
+        let sorted = format!("SELECT a.id, b.k {joined} ORDER BY b.k NULLS FIRST, a.id");
+        assert_eq!(rows(&sorted).await, ["2||", "3||", "4||", "1|x|"]);
+        let grouped = format!("SELECT b.k, count(*) AS c {joined} GROUP BY b.k ORDER BY c");
+        assert_eq!(rows(&grouped).await, ["x|1|", "|3|"]);
+        let windows =
+            format!("SELECT a.id, count(*) OVER (PARTITION BY b.k) {joined} ORDER BY a.id");
+        assert_eq!(rows(&windows).await, ["1|1|", "2|3|", "3|3|", "4|3|"]);
+    }
+
+    #[tokio::test]
+    async fn filters_keep_to_their_column_where_names_repeat() {
+        let joined = "FROM a RIGHT JOIN b ON a.id = b.id";
+        let absent = format!("SELECT b.id {joined} WHERE a.k IS NULL AND b.k = 'x'");
+        assert_eq!(rows(&absent).await, ["5|"]);
+        let either = format!("SELECT b.id, b.k {joined} WHERE a.k = 'y' OR b.n = 5 ORDER BY 1, 2");
+        assert_eq!(rows(&either).await, ["1|x|", "2|y|", "2|z|", "5|x|"]);
+    }
+
+    #[tokio::test]
+    async fn windows_see_rows_behind_a_limit() {
+        let ahead = "SELECT id, lead(n) OVER (ORDER BY id), ntile(4) OVER (ORDER BY id) FROM a \
+                     ORDER BY id LIMIT 2";
+        assert_eq!(rows(ahead).await, ["1|20|1|", "2|30|2|"]);
+        let parts = "SELECT id, first_value(n) OVER (PARTITION BY k ORDER BY n DESC) FROM a \
+                     WHERE k = 'x' ORDER BY id LIMIT 1";
+        assert_eq!(rows(parts).await, ["1|30|"]);
+    }
+}

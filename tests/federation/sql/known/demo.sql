@@ -1,0 +1,1 @@
+-- Asked over the demo with every run. An ORDER BY that counts begins a line.

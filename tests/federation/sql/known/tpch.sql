@@ -1,0 +1,1 @@
+-- Asked over TPC-H with every run. An ORDER BY that counts begins a line.
