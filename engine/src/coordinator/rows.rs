@@ -5,7 +5,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::task::Poll;
 
 use async_trait::async_trait;
 use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};

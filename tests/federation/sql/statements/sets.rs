@@ -54,7 +54,7 @@ impl Draw<'_> {
             .filter(|item| outputs.iter().any(|o| o.sql.contains(&only.qualified(&item.sql))))
             .map(|item| (item.sql.clone(), item.kind))
             .collect();
-        let has = |table: &super::schema::Table| {
+        let has = |table: &crate::sql::schema::Table| {
             named.iter().all(|(name, kind)| {
                 table.columns.iter().any(|column| column.name == *name && column.kind == *kind)
             })
