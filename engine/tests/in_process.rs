@@ -265,7 +265,7 @@ async fn definitions_that_cannot_be_used_are_named() {
             "it uses itself, by way of a, b",
         ),
         (&[], &["person"], "a coordinator has open tables only, and the contract of `person`"),
-        (&[], &["persn"], "`persn`"),
+        (&[], &["persn"], "persn"),
     ];
     for (views, tables, expected) in cases {
         let error = connect(views, tables).await.expect_err(expected).external();
