@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | filters find their column by its name, also where a join has two of that name | below such a join only |
 //! | a column that a condition fixes counts as fixed where grouping sets or outer joins make it NULL | nothing is known of their columns |
+//! | sorts of a union count on columns that are equal in some of its parts only | nothing is known of their columns |
 //! | LIMIT leaves windows without rows they look at | never below a window (`dialect`) |
 //!
 //! Entry: [`physical_rules`].
@@ -26,6 +27,7 @@ use datafusion::physical_plan::filter_pushdown::{
     ChildPushdownResult, FilterDescription, FilterPushdownPhase, FilterPushdownPropagation,
 };
 use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec, SortMergeJoinExec};
+use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 
 type Rule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
@@ -88,7 +90,8 @@ fn repeats_a_name(plan: &Arc<dyn ExecutionPlan>) -> bool {
         || plan.children().into_iter().any(repeats_a_name)
 }
 
-/// Puts [`ForgetExec`] over what makes columns NULL that are known to be something else.
+/// Puts [`ForgetExec`] over what makes columns NULL that are known to be something else, and over
+/// the parts of unions.
 #[derive(Debug)]
 struct ForgetNulled;
 
@@ -99,6 +102,14 @@ impl PhysicalOptimizerRule for ForgetNulled {
         _config: &ConfigOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let forgetful = plan.transform_up(|node| {
+            if node.downcast_ref::<UnionExec>().is_some() {
+                let parts = node.children().into_iter().map(|part| match is_known(part) {
+                    true => Arc::new(ForgetExec::over(Arc::clone(part))) as Arc<dyn ExecutionPlan>,
+                    false => Arc::clone(part),
+                });
+                let parts = parts.collect();
+                return Ok(Transformed::yes(replace_children_if_necessary(node, parts)?));
+            }
             if !makes_known_columns_null(node.as_ref()) {
                 return Ok(Transformed::no(node));
             }
@@ -142,7 +153,12 @@ fn makes_known_columns_null(node: &dyn ExecutionPlan) -> bool {
         | JoinType::RightMark => [false, false],
     };
     let mut sides = node.children().into_iter().zip(optional);
-    sides.any(|(side, optional)| optional && !side.properties().eq_properties.eq_group().is_empty())
+    sides.any(|(side, optional)| optional && is_known(side))
+}
+
+/// Tells whether some columns are known to be equal, or to be constants.
+fn is_known(node: &Arc<dyn ExecutionPlan>) -> bool {
+    !node.properties().eq_properties.eq_group().is_empty()
 }
 
 /// Passes its input on; nothing is known of its columns.
@@ -282,6 +298,13 @@ mod tests {
         let windows =
             format!("SELECT a.id, count(*) OVER (PARTITION BY b.k) {joined} ORDER BY a.id");
         assert_eq!(rows(&windows).await, ["1|1|", "2|3|", "3|3|", "4|3|"]);
+    }
+
+    #[tokio::test]
+    async fn unions_are_sorted_where_columns_are_equal_in_some_parts() {
+        let sql = "SELECT id, nullif(id, 2) AS x, id AS y FROM a UNION ALL \
+                   SELECT id, nullif(id, 2), n FROM b ORDER BY 2, 1 DESC, 3 LIMIT 4";
+        assert_eq!(rows(sql).await, ["1|1|1|", "1|1|5|", "3|3|3|", "4|4|4|"]);
     }
 
     #[tokio::test]

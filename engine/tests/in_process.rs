@@ -225,7 +225,7 @@ async fn statements_are_refused() {
         (
             "SELECT chapter, count(*) FROM spell s WHERE s.person_number NOT IN \
              (SELECT person_number FROM person) GROUP BY 1",
-            "0A000",
+            "42501 Some(\"S5.join\")",
         ),
         ("SELECT chaptr FROM spell", "42703"),
         ("SELECT count(*) FROM spel", "42P01"),

@@ -24,7 +24,7 @@ async fn nobody_is_looked_up_by_an_inline_table() {
         "S4: SELECT count(*) AS m0 FROM spell s CROSS JOIN (VALUES (1)) AS v (n) WHERE v.n = s.consultant",
         "S4: SELECT count(*) AS m0 FROM register r CROSS JOIN (VALUES ('card3')) AS v (c) WHERE v.c = r.card",
         "S4: SELECT count(*) AS m0 FROM spell s CROSS JOIN person p CROSS JOIN (VALUES (90)) AS v (n) WHERE p.person_number = s.person_number AND p.person_number = v.n",
-        "S6: SELECT count(*) AS m0 FROM spell WHERE person_number NOT IN (SELECT n FROM (VALUES (90)) AS v (n))",
+        "S5: SELECT count(*) AS m0 FROM spell WHERE person_number NOT IN (SELECT n FROM (VALUES (90)) AS v (n))",
         "S4: SELECT count(*) AS m0 FROM spell s CROSS JOIN (SELECT v.n AS c0 FROM (VALUES (90)) AS v (n)) AS d WHERE d.c0 + 0 = s.person_number",
     ];
     let twins = [

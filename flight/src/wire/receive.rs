@@ -12,7 +12,7 @@ use futures::channel::mpsc::{UnboundedSender, unbounded};
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, Stream, StreamExt};
 use hedgerow_engine::{
-    BundleReply, Coverage, EngineError, NodeCoverage, ReplyHeader, ReplyPart, WireError,
+    BundleReply, Coverage, EngineError, NodeCoverage, ReplyHeader, ReplyPart, WireError, is_within,
 };
 use prost::Message;
 use tonic::Status;
@@ -174,7 +174,10 @@ impl Reader {
     }
 
     fn wire(&self, error: &EngineError) -> WireError {
-        WireError { organisation: Some(self.organisation.clone()), ..error.external() }
+        let error = error.external();
+        let said = error.organisation.clone().filter(|said| is_within(said, &self.organisation));
+        let organisation = said.or_else(|| Some(self.organisation.clone()));
+        WireError { organisation, ..error }
     }
 }
 

@@ -27,7 +27,10 @@ fn renamed(value: &str) -> String {
 
 /// The directory of organisations knows their own ids.
 fn below_boards(sql: &str) -> String {
-    sql.replace("organisation_code = r.organisation", "organisation_code = split_part(r.organisation, '/', 2)")
+    sql.replace(
+        "organisation_code = r.organisation",
+        "organisation_code = split_part(r.organisation, '/', 2)",
+    )
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
