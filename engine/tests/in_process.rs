@@ -237,6 +237,9 @@ async fn statements_are_refused() {
     }
 }
 
+/// Views by name and text, names of tables, and what is said of them.
+type Definitions = (&'static [(&'static str, &'static str)], &'static [&'static str], &'static str);
+
 /// Views and tables of a coordinator that stop it from starting, each with what is said.
 #[tokio::test]
 async fn definitions_that_cannot_be_used_are_named() {
@@ -253,7 +256,7 @@ async fn definitions_that_cannot_be_used_are_named() {
         let limits = Limits::default();
         Coordinator::connect_with(contracts.clone(), vec![], &views, &tables, limits).await
     };
-    let cases: [(&[(&str, &str)], &[&str], &str); 8] = [
+    let cases: [Definitions; 8] = [
         (&[("person", "SELECT 1 AS x")], &[], "view `person` cannot be used: a contract"),
         (&[("a", "DROP TABLE person")], &[], "view `a` cannot be used: "),
         (&[("a", "SELECT 1; SELECT 2")], &[], "view `a` cannot be used: "),

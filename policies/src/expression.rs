@@ -91,7 +91,7 @@ impl<'a> Places<'a> {
     }
 
     /// The sides of `date - date`: whole days, which every two dates have between them.
-    pub(crate) fn date_difference<'e>(self, expr: &'e Expr) -> Option<(&'e Expr, &'e Expr)> {
+    pub(crate) fn date_difference(self, expr: &Expr) -> Option<(&Expr, &Expr)> {
         let Expr::Binary { left, operator: BinaryOperator::Minus, right } = expr else {
             return None;
         };

@@ -251,7 +251,7 @@ struct Run {
 }
 
 const DEMO: Run =
-    Run { name: "demo", test: 4, percent: 40, parts: 4, known: include_str!("known/demo.sql") };
+    Run { name: "demo", test: 4, percent: 40, parts: 8, known: include_str!("known/demo.sql") };
 const TPCH: Run =
     Run { name: "tpch", test: 5, percent: 20, parts: 2, known: include_str!("known/tpch.sql") };
 const NUMBERED: Run = Run {
@@ -369,6 +369,26 @@ async fn over_the_demo_the_third_part() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn over_the_demo_the_fourth_part() {
     DEMO.part(3, Tables::demo().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_the_demo_the_fifth_part() {
+    DEMO.part(4, Tables::demo().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_the_demo_the_sixth_part() {
+    DEMO.part(5, Tables::demo().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_the_demo_the_seventh_part() {
+    DEMO.part(6, Tables::demo().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_the_demo_the_eighth_part() {
+    DEMO.part(7, Tables::demo().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -152,8 +152,7 @@ impl Table {
         let key = self.columns[0].name;
         let _ = writeln!(text, "keys = [[\"{key}\"]]");
         let there = |name: &&str| self.columns.iter().any(|column| column.name == *name);
-        let products: Vec<_> =
-            PRODUCTS.iter().filter(|pair| pair.iter().all(|name| there(name))).collect();
+        let products: Vec<_> = PRODUCTS.iter().filter(|pair| pair.iter().all(there)).collect();
         let _ = writeln!(text, "products = {products:?}");
         for column in &self.columns {
             let (role, more) = match column.part {
