@@ -13,6 +13,7 @@ use crate::admit::{Question, peel};
 use crate::block::{AggregateFunction, Block, Join, Measure, Output, Relation, Source};
 use crate::contract::{ColumnContract, PersonColumn, Protection, Role, Scope, TableContract};
 use crate::expression::Use;
+use crate::measure::is_arithmetic;
 use crate::refusal::{Refusal, Rule};
 use crate::scalar::Expr;
 use crate::window::{Window, WindowFunction};
@@ -179,6 +180,10 @@ impl Question<'_> {
                 within_person: false,
                 ..own.clone()
             },
+            // Whoever asks may know which rows have one: it is never counted.
+            None if is_open_column(self, expr) => {
+                column(name, self.type_of(expr), vec![Role::Open])
+            }
             None => column(name, self.type_of(expr), vec![Role::Dimension]),
         }
     }
@@ -191,6 +196,10 @@ impl Question<'_> {
         match measure.function {
             F::Count | F::Sum | F::Avg => {
                 self.check_measure(measure)?;
+                measure
+                    .arguments
+                    .iter()
+                    .try_for_each(|argument| self.check_uncomputed(argument))?;
                 Ok(self.counted(measure, name))
             }
             F::Min | F::Max => {
@@ -222,6 +231,20 @@ impl Question<'_> {
             | F::RegrSxy
             | F::RegrSyy => Err(unusual(measure)),
         }
+    }
+
+    /// The gate sees an inner number as a whole: who contributes to each addend of it, and what falls
+    /// together with it, would be out of its sight.
+    fn check_uncomputed(&self, argument: &Expr) -> Result<(), Refusal> {
+        let argument = peel(argument);
+        if !is_arithmetic(argument) || self.places().date_difference(argument).is_some() {
+            return Ok(());
+        }
+        Err(Refusal::new(
+            Rule::S3Measure,
+            "an aggregate of an inner query takes one column, not a sum or product of several",
+            "write one inner aggregate for each column, and add them up outside: sum(x + y)",
+        ))
     }
 
     fn check_filter(&self, measure: &Measure) -> Result<(), Refusal> {
@@ -269,6 +292,7 @@ impl Question<'_> {
             (Err(_), Expr::Column { .. }) => Ok(own),
             (Err(_), _) => {
                 self.places().check(expr, Use::Measured)?;
+                self.check_uncomputed(expr)?;
                 Ok(ColumnContract { roles: vec![Role::Measure], ..own })
             }
         }
@@ -308,10 +332,12 @@ impl Question<'_> {
             (F::RowNumber | F::Rank | F::DenseRank, []) | (F::Count, []) => Ok(count(name)),
             (F::Count, [counted]) => {
                 self.places().check(counted, Use::Counted)?;
+                self.check_uncomputed(counted)?;
                 Ok(count(name))
             }
             (F::Sum | F::Avg, [added]) => {
                 self.places().check(peel(added), Use::Measured)?;
+                self.check_uncomputed(added)?;
                 Ok(column(name, self.type_of(added), vec![Role::Measure]))
             }
             (F::Min | F::Max | F::FirstValue | F::LastValue | F::Lag | F::Lead, [value]) => {
@@ -382,6 +408,11 @@ fn of_open(inner: &Block, contract: Lookup<'_>) -> Result<TableContract, Refusal
             Ok(derived(columns, None, vec![told.map(|(_, name)| name.clone()).collect()]))
         }
     }
+}
+
+/// Tells whether an expression is a column of a relation that is about nobody.
+fn is_open_column(question: &Question<'_>, expr: &Expr) -> bool {
+    matches!(expr, Expr::Column { relation, .. } if !question.places().is_protected(*relation))
 }
 
 fn is_constant(expr: &Expr) -> bool {

@@ -123,6 +123,9 @@ impl<'a> Places<'a> {
         if !contract.is_protected() {
             return (ColumnKind::Open, false);
         }
+        if contract.name == DERIVED && column.roles == [Role::Open] {
+            return (ColumnKind::Open, false);
+        }
         let measure = column.has_role(Role::Measure);
         if column.has_role(Role::Identifier) {
             // Whatever other role it holds: one that names a person is never a group.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::admit::Question;
 use crate::admit_inline::inline_multiplies;
-use crate::block::{Join, Relation};
+use crate::block::{Block, Join, Relation};
 use crate::contract::{Role, TableContract};
 use crate::refusal::{Refusal, Rule};
 use crate::scalar::{BinaryOperator, Expr};
@@ -138,6 +138,11 @@ impl Question<'_> {
         if let Some(inline) = self.block.from.get(relation).and_then(Relation::inline) {
             return self.inline_is_unique(relation, inline, known);
         }
+        // Its rows were written by whoever asks, and differ perhaps only until they are compared.
+        let derived = self.block.from.get(relation).and_then(Relation::block);
+        if derived.is_some_and(reads_inline) {
+            return false;
+        }
         let bound: BTreeSet<&str> =
             self.equated(relation, known).into_iter().map(|(name, _)| name).collect();
         contract.columns.iter().any(|c| c.unique && bound.contains(c.name.as_str()))
@@ -167,6 +172,11 @@ impl Question<'_> {
             })
             .collect()
     }
+}
+
+/// Tells whether a block reads an inline table, however deep.
+fn reads_inline(block: &Block) -> bool {
+    block.blocks().into_iter().flat_map(|block| &block.from).any(|r| r.inline().is_some())
 }
 
 /// An equality of people between two relations: each with whether its column is unique there.

@@ -236,3 +236,42 @@ async fn person_level_questions_are_answered() {
     }
     assert_none(&failures);
 }
+
+/// What is computed in an inner query is one number to the gate, which asks about its parts.
+#[tokio::test]
+async fn numbers_are_not_added_up_out_of_sight() {
+    let world = world().await;
+    let attacks = [
+        "S3: SELECT sum(d.m0) AS m0, sum(d.m1) AS m1 FROM (SELECT person_number AS k0, sum(hours + arrow_cast(visits, 'Float64')) AS m0, sum(hours) AS m1 FROM spell GROUP BY person_number) AS d",
+        "S3: SELECT avg(d.m0) AS m0 FROM (SELECT person_number AS k0, avg(hours - arrow_cast(visits, 'Float64')) AS m0 FROM spell GROUP BY person_number) AS d",
+        "S3: SELECT sum(d.m0) AS m0 FROM (SELECT person_number AS k0, count(hours + arrow_cast(visits, 'Float64')) AS m0 FROM spell GROUP BY person_number) AS d",
+        "S3|S9: SELECT sum(d.m0) AS m0 FROM (SELECT person_number AS k0, max(hours + arrow_cast(visits, 'Float64')) AS m0 FROM spell GROUP BY person_number) AS d",
+        "S3|S9: SELECT count(*) FILTER (WHERE d.c1 > 5) AS m0 FROM (SELECT person_number AS c0, sum(hours + arrow_cast(visits, 'Float64')) OVER (PARTITION BY person_number) AS c1 FROM spell) AS d",
+    ];
+    let twins = [
+        "SELECT sum(d.m0) AS m0, sum(d.m1) AS m1 FROM (SELECT person_number AS k0, sum(cost) AS m0, sum(hours) AS m1 FROM spell GROUP BY person_number) AS d",
+        "SELECT count(*) FILTER (WHERE d.c1 > 5) AS m0 FROM (SELECT person_number AS c0, sum(hours) OVER (PARTITION BY person_number) AS c1 FROM spell) AS d",
+    ];
+    assert_none(&refused(&world, &attacks, &twins).await);
+}
+
+/// A column of an open table that passes through an inner query is not counted: whoever asks may
+/// have written in which rows it is NULL, and so as many conditions as there are columns.
+#[tokio::test]
+async fn columns_of_open_tables_stay_open() {
+    let world = world().await;
+    const MARKED: &str = "(SELECT s.person_number AS c0, v.c1 AS c1, v.c2 AS c2 FROM spell s CROSS JOIN \
+                          (VALUES ('A', 'y', NULL), ('B', 'y', 'y')) AS v (c0, c1, c2) WHERE v.c0 = s.chapter) AS d";
+    let attacks = [
+        format!("S3: SELECT count(d.c1) AS m0, count(d.c2) AS m1 FROM {MARKED}"),
+        "S3: SELECT count(d.m0) AS m0 FROM (SELECT s.person_number AS k0, min(v.c1) AS m0 FROM spell s CROSS JOIN (VALUES ('A', 'y'), ('B', NULL)) AS v (c0, c1) WHERE v.c0 = s.chapter GROUP BY s.person_number) AS d".to_owned(),
+        "S5: SELECT sum(s.hours) AS m0 FROM spell s CROSS JOIN (SELECT v.c AS k0 FROM (VALUES (1.0), (2.0)) AS v (c) GROUP BY v.c) AS d WHERE d.k0 = s.hours".to_owned(),
+    ];
+    let attacks: Vec<&str> = attacks.iter().map(String::as_str).collect();
+    let twins = [
+        format!("SELECT d.c1 AS k0, count(*) AS m0 FROM {MARKED} GROUP BY d.c1"),
+        format!("SELECT count(*) AS m0 FROM {MARKED} WHERE d.c1 = 'y'"),
+    ];
+    let twins: Vec<&str> = twins.iter().map(String::as_str).collect();
+    assert_none(&refused(&world, &attacks, &twins).await);
+}
