@@ -144,7 +144,7 @@ async fn check_killed_starts(more: impl Fn(&Path) -> Vec<String>, seed: u64) {
     let more = more(home.path());
     let more: Vec<&str> = more.iter().map(String::as_str).collect();
     let mut dice = Dice::new(seed);
-    let kills = if std::env::var_os("HEDGEROW_LONG").is_some() { 60 } else { 7 };
+    let kills = if std::env::var_os("HEDGEROW_LONG").is_some() { 60 } else { 4 };
     for kill in 1..=kills {
         let arguments = [&["demo", "--people", "600", "-c", QUESTION], &more[..]].concat();
         let mut demo = Program::start(&arguments, home.path());
