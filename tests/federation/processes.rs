@@ -132,11 +132,12 @@ async fn demo_answer(home: &Path, more: &[&str]) -> String {
     panic!("the ports of the demo are taken");
 }
 
-/// Starts a demo and kills it, at many moments of its first start; then starts it for good.
+/// Starts a demo and kills it, at many moments of its first start; then starts it for good. Each start
+/// has the time of a test.
 async fn check_killed_starts(more: impl Fn(&Path) -> Vec<String>, seed: u64) {
     let undisturbed = tempfile::tempdir().unwrap();
     let started = Instant::now();
-    let expected = demo_answer(undisturbed.path(), &[]).await;
+    let expected = in_time(demo_answer(undisturbed.path(), &[])).await;
     let longest = started.elapsed();
     assert!(expected.lines().count() > 3, "{expected}");
 
@@ -153,7 +154,7 @@ async fn check_killed_starts(more: impl Fn(&Path) -> Vec<String>, seed: u64) {
         demo.signal("KILL");
         demo.end(Duration::from_secs(5)).await;
     }
-    assert_eq!(demo_answer(home.path(), &more).await, expected);
+    assert_eq!(in_time(demo_answer(home.path(), &more)).await, expected);
     let rest = tree(home.path());
     let partial = rest.iter().filter(|path| path.to_string_lossy().contains("partial"));
     assert_eq!(partial.collect::<Vec<_>>(), Vec::<&std::path::PathBuf>::new());
@@ -166,7 +167,7 @@ async fn check_killed_starts(more: impl Fn(&Path) -> Vec<String>, seed: u64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_demo_killed_at_its_first_start_starts_again() {
-    in_time(check_killed_starts(|_| vec![], 11)).await;
+    check_killed_starts(|_| vec![], 11).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -174,7 +175,7 @@ async fn a_demo_in_a_folder_killed_at_its_first_start_starts_again() {
     let folder = |home: &Path| {
         vec!["--directory".to_owned(), home.join("demo").to_string_lossy().into_owned()]
     };
-    in_time(check_killed_starts(folder, 12)).await;
+    check_killed_starts(folder, 12).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
