@@ -12,6 +12,7 @@
 
 use std::sync::Arc;
 
+use crate::derived::DERIVED;
 use crate::inline::InlineTable;
 use crate::scalar::Expr;
 
@@ -116,7 +117,7 @@ impl Relation {
     pub fn name(&self) -> &str {
         match &self.source {
             Source::Table { name, .. } => name,
-            Source::Derived(_) => "a derived table",
+            Source::Derived(_) => DERIVED,
             Source::Values(_) => InlineTable::NAME,
         }
     }

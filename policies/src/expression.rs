@@ -123,7 +123,7 @@ impl<'a> Places<'a> {
         if !contract.is_protected() {
             return (ColumnKind::Open, false);
         }
-        if contract.name == DERIVED && column.roles == [Role::Open] {
+        if self.is_derived(relation) && column.roles == [Role::Open] {
             return (ColumnKind::Open, false);
         }
         let measure = column.has_role(Role::Measure);
