@@ -42,7 +42,10 @@ pub use gate::{
 };
 pub use inline::InlineTable;
 pub use measure::{decimal_result, widened};
-pub use preset::{K_FLOOR, K_MAX, Policy, PolicyError, Preset};
+pub use preset::{
+    DOMINANCE_N_MAX, Dominance, K_FLOOR, K_MAX, Policy, PolicyError, PolicySettings, Preset,
+    ROUND_TO_MAX,
+};
 pub use refusal::{Refusal, Rule};
 pub use scalar::{BinaryOperator, ColumnPlace, Expr, Literal, TypeName, UnaryTest};
 pub use window::{Frame, FrameBound, FrameUnits, Window, WindowFunction, WindowOrder};

@@ -1,9 +1,11 @@
 //! Presets: named, sourced sets of disclosure rules, and a node's policy built on one.
 //!
-//! So far one preset exists, `primary_only`. Main type: [`Policy`].
+//! So far one preset exists, `primary_only`, to which a node may add the rules G3, G4 and G8. Main
+//! type: [`Policy`], built from [`PolicySettings`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 /// The smallest threshold any node may be configured with, whatever its preset.
@@ -11,6 +13,12 @@ pub const K_FLOOR: u32 = 5;
 
 /// The largest threshold a node may be configured with: the gate keeps up to k marks per group.
 pub const K_MAX: u32 = 1000;
+
+/// The largest base that numbers may be rounded to.
+pub const ROUND_TO_MAX: u32 = 100;
+
+/// Most people whose share a dominance rule may look at.
+pub const DOMINANCE_N_MAX: u32 = 10;
 
 /// A named set of disclosure rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,8 +48,57 @@ impl Preset {
     }
 }
 
+/// A dominance rule: no n people may have more than this share of what a group adds up to (the
+/// (n, k) rule of statistical disclosure control).
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dominance {
+    /// How many people.
+    pub n: u32,
+    /// Their largest share, between 0 and 1.
+    pub share: f64,
+}
+
+/// A node's disclosure rules as configured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PolicySettings {
+    /// Name of the preset.
+    pub preset: String,
+    /// The node's own threshold in people; the preset's when `None`.
+    pub k: Option<u32>,
+    /// G3: whoever does not contribute to a cell is k people or more, too.
+    pub complement: bool,
+    /// G4, p%: what is left of a sum without its two largest people is at least this share of the
+    /// largest.
+    pub p_percent: Option<f64>,
+    /// G4, (n, k).
+    pub dominance: Option<Dominance>,
+    /// G8: the base to whose nearest multiple counts and sums of whole numbers are rounded.
+    pub round_to: Option<u32>,
+    /// G8: users that get values unrounded, because they round what they combine.
+    pub coordinators: Vec<String>,
+    /// Thresholds per table in people; none below the node's.
+    pub tables: BTreeMap<String, u32>,
+}
+
+impl Default for PolicySettings {
+    /// `primary_only`, and nothing more.
+    fn default() -> Self {
+        Self {
+            preset: Preset::PrimaryOnly.name().to_owned(),
+            k: None,
+            complement: false,
+            p_percent: None,
+            dominance: None,
+            round_to: None,
+            coordinators: vec![],
+            tables: BTreeMap::new(),
+        }
+    }
+}
+
 /// What is wrong with a node's policy.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum PolicyError {
     /// No such preset.
     #[error("unknown preset `{name}`; the presets are: primary_only")]
@@ -65,46 +122,121 @@ pub enum PolicyError {
         /// The node's own.
         node_k: u32,
     },
+    /// A share that is none.
+    #[error("{key} = {share} is no share; write a number above 0 and at most 1, such as 0.10")]
+    Share {
+        /// `p_percent` or `dominance.share`.
+        key: &'static str,
+        /// As written.
+        share: f64,
+    },
+    /// A dominance rule over nobody, or over so many that nothing is left.
+    #[error(
+        "dominance.n = {n} is outside 1 to {DOMINANCE_N_MAX}, the limits compiled into this program"
+    )]
+    DominanceOf {
+        /// As written.
+        n: u32,
+    },
+    /// A base that makes nothing of a count that may be released, or rounds nothing.
+    #[error(
+        "round_to = {base} is outside 2 to {most}: a released count must not be rounded to zero"
+    )]
+    Base {
+        /// As written.
+        base: u32,
+        /// The largest one possible: the threshold, and no more than [`ROUND_TO_MAX`].
+        most: u32,
+    },
+    /// Users who are to round what is not rounded.
+    #[error(
+        "`coordinators` are those who round what they combine; say `round_to`, or leave it out"
+    )]
+    NothingToRound,
 }
 
 /// A node's own disclosure policy.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
     preset: Preset,
     k: u32,
+    complement: bool,
+    p_percent: Option<f64>,
+    dominance: Option<Dominance>,
+    round_to: Option<u32>,
+    coordinators: BTreeSet<String>,
     tables: BTreeMap<String, u32>,
 }
 
 impl Policy {
-    /// Builds a policy: preset by name, the node's threshold (the preset's when `None`), and
-    /// tighter thresholds per table.
+    /// Builds a policy from what is configured.
     ///
     /// # Errors
-    /// [`PolicyError`] for an unknown preset, a threshold out of limits, or a loosened table.
-    pub fn new(
-        preset: &str,
-        k: Option<u32>,
-        tables: BTreeMap<String, u32>,
-    ) -> Result<Self, PolicyError> {
+    /// [`PolicyError`] for an unknown preset, a number out of limits, or a loosened table.
+    pub fn new(settings: &PolicySettings) -> Result<Self, PolicyError> {
         let preset = Preset::ALL
             .into_iter()
-            .find(|known| known.name() == preset)
-            .ok_or_else(|| PolicyError::UnknownPreset { name: preset.to_owned() })?;
-        let k = k.unwrap_or(preset.k());
-        for threshold in std::iter::once(k).chain(tables.values().copied()) {
+            .find(|known| known.name() == settings.preset)
+            .ok_or_else(|| PolicyError::UnknownPreset { name: settings.preset.clone() })?;
+        let k = settings.k.unwrap_or(preset.k());
+        for threshold in std::iter::once(k).chain(settings.tables.values().copied()) {
             if !(K_FLOOR..=K_MAX).contains(&threshold) {
                 return Err(PolicyError::Threshold { k: threshold });
             }
         }
-        if let Some((table, threshold)) = tables.iter().find(|(_, threshold)| **threshold < k) {
+        let looser = settings.tables.iter().find(|(_, threshold)| **threshold < k);
+        if let Some((table, threshold)) = looser {
             return Err(PolicyError::Loosened { table: table.clone(), k: *threshold, node_k: k });
         }
-        Ok(Self { preset, k, tables })
+        check_shares(settings)?;
+        let most = k.min(ROUND_TO_MAX);
+        match settings.round_to {
+            Some(base) if !(2..=most).contains(&base) => {
+                return Err(PolicyError::Base { base, most });
+            }
+            None if !settings.coordinators.is_empty() => return Err(PolicyError::NothingToRound),
+            Some(_) | None => {}
+        }
+        Ok(Self {
+            preset,
+            k,
+            complement: settings.complement,
+            p_percent: settings.p_percent,
+            dominance: settings.dominance,
+            round_to: settings.round_to,
+            coordinators: settings.coordinators.iter().cloned().collect(),
+            tables: settings.tables.clone(),
+        })
     }
 
     /// The preset.
     pub fn preset(&self) -> Preset {
         self.preset
+    }
+
+    /// G3: whether those who do not contribute are counted as well.
+    pub fn complement(&self) -> bool {
+        self.complement
+    }
+
+    /// G4, p%: the smallest share of the largest person that must be left without the two largest.
+    pub fn p_percent(&self) -> Option<f64> {
+        self.p_percent
+    }
+
+    /// G4, (n, k): the largest share of n people.
+    pub fn dominance(&self) -> Option<Dominance> {
+        self.dominance
+    }
+
+    /// G8: the base that numbers are rounded to.
+    pub fn round_to(&self) -> Option<u32> {
+        self.round_to
+    }
+
+    /// Tells whether `client` rounds what it combines, so that the node does not.
+    pub fn rounds_itself(&self, client: &str) -> bool {
+        self.coordinators.contains(client)
     }
 
     /// The threshold for a question over `tables`: the largest of theirs. People.
@@ -119,7 +251,12 @@ impl Policy {
 
     /// Name of the preset as labelled in coverage; a plus says the node is stricter than it.
     pub fn label(&self) -> String {
-        let stricter = self.k > self.preset.k() || !self.tables.is_empty();
+        let stricter = self.k > self.preset.k()
+            || !self.tables.is_empty()
+            || self.complement
+            || self.p_percent.is_some()
+            || self.dominance.is_some()
+            || self.round_to.is_some();
         format!("{}{}", self.preset.name(), if stricter { "+" } else { "" })
     }
 
@@ -133,7 +270,27 @@ impl Policy {
             hasher.update([0]);
             hasher.update(k.to_le_bytes());
         }
+        let Self { complement, p_percent, dominance, round_to, coordinators, .. } = self;
+        let further =
+            format!("{complement} {p_percent:?} {dominance:?} {round_to:?} {coordinators:?}");
+        hasher.update(further);
         crate::cell::hex16(&hasher.finalize())
+    }
+}
+
+fn check_shares(settings: &PolicySettings) -> Result<(), PolicyError> {
+    let share = settings.dominance.map(|dominance| ("dominance.share", dominance.share));
+    let shares = settings.p_percent.map(|share| ("p_percent", share)).into_iter().chain(share);
+    for (key, share) in shares {
+        if !(share > 0.0 && share <= 1.0) {
+            return Err(PolicyError::Share { key, share });
+        }
+    }
+    match settings.dominance {
+        Some(Dominance { n, .. }) if !(1..=DOMINANCE_N_MAX).contains(&n) => {
+            Err(PolicyError::DominanceOf { n })
+        }
+        Some(_) | None => Ok(()),
     }
 }
 
@@ -141,6 +298,15 @@ impl Default for Policy {
     /// `primary_only` at its own threshold.
     fn default() -> Self {
         let preset = Preset::PrimaryOnly;
-        Self { preset, k: preset.k(), tables: BTreeMap::new() }
+        Self {
+            preset,
+            k: preset.k(),
+            complement: false,
+            p_percent: None,
+            dominance: None,
+            round_to: None,
+            coordinators: BTreeSet::new(),
+            tables: BTreeMap::new(),
+        }
     }
 }

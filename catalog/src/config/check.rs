@@ -109,6 +109,11 @@ impl Check<'_> {
         Ok(PolicyConfig {
             preset: policy.preset.unwrap_or_else(|| keys::PRESET.to_owned()),
             k: policy.k,
+            complement: policy.complement.unwrap_or(keys::COMPLEMENT),
+            p_percent: policy.p_percent,
+            dominance: policy.dominance,
+            round_to: policy.round_to,
+            coordinators: policy.coordinators,
             tables: policy.tables,
         })
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use hedgerow_policies::Dominance;
 use serde::Deserialize;
 
 use super::{FederationNode, Limits, LogFormat, MetricsConfig, TablePolicyConfig, keys};
@@ -63,6 +64,12 @@ pub(super) struct LogFile {
 pub(super) struct PolicyFile {
     pub(super) preset: Option<String>,
     pub(super) k: Option<u32>,
+    pub(super) complement: Option<bool>,
+    pub(super) p_percent: Option<f64>,
+    pub(super) dominance: Option<Dominance>,
+    pub(super) round_to: Option<u32>,
+    #[serde(default)]
+    pub(super) coordinators: Vec<String>,
     #[serde(default)]
     pub(super) tables: BTreeMap<String, TablePolicyConfig>,
 }

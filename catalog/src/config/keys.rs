@@ -27,6 +27,7 @@ pub(super) const FUNCTION_BYTES_MAX: usize = 268_435_456;
 pub(super) const MEMORY_BYTES_MAX_PER_QUERY: usize = 4_294_967_296;
 pub(super) const MEMORY_BYTES_MAX: usize = 17_179_869_184;
 pub(super) const PRESET: &str = "primary_only";
+pub(super) const COMPLEMENT: bool = false;
 pub(super) const HEADER: bool = true;
 pub(super) const DELIMITER: &str = ",";
 pub(super) const CONNECT_TIMEOUT_MS: u64 = 5_000;
@@ -338,6 +339,41 @@ pub(super) const SECTIONS: &[Section] = &[
                 Unset("the preset's"),
                 Some("10"),
                 "Fewest people behind a released cell.",
+            ),
+            key(
+                "complement",
+                "`true` or `false`",
+                Flag(COMPLEMENT),
+                None,
+                "Withhold a cell with a condition where fewer than `k` people of its group do *not* contribute to it, nobody included: the total less the cell would tell about them.",
+            ),
+            key(
+                "p_percent",
+                "share",
+                Unset("not applied"),
+                Some("0.10"),
+                "Withhold a cell where all but the two people with the largest parts have less than this share of the largest part: the second largest could estimate the largest too well.",
+            ),
+            key(
+                "dominance",
+                "`{ n = people, share = share }`",
+                Unset("not applied"),
+                Some("{ n = 2, share = 0.90 }"),
+                "Withhold a cell where the `n` people with the largest parts have more than this share of it.",
+            ),
+            key(
+                "round_to",
+                "whole number",
+                Unset("not rounded"),
+                Some("5"),
+                "Base to whose nearest multiple counts and sums of whole numbers are rounded; means are computed from rounded parts. At most `k`.",
+            ),
+            key(
+                "coordinators",
+                "users",
+                Unset("nobody"),
+                Some("[\"coordinator\"]"),
+                "Users that get numbers unrounded, because they are coordinators that round what they combine. Everybody else gets them rounded by this node.",
             ),
         ],
     },

@@ -100,8 +100,9 @@ impl Node {
         let organisation = config.organisation.clone().ok_or_else(|| EngineError::Invalid {
             message: "a node needs `organisation = \"…\"` in its configuration".to_owned(),
         })?;
-        let table_k = config.policy.tables.iter().map(|(table, p)| (table.clone(), p.k)).collect();
-        let policy = Policy::new(&config.policy.preset, config.policy.k, table_k)
+        let policy = config
+            .policy
+            .policy()
             .map_err(|error| EngineError::Invalid { message: error.to_string() })?;
         let partitions = std::thread::available_parallelism().map_or(1, usize::from);
         let state = state_builder(
