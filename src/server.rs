@@ -105,10 +105,12 @@ pub async fn run_on(
         Coordinator::connect_with(contracts, channels, &config.views, &own, config.limits)
             .await
             .map_err(ServeError::Coordinator)?;
+    let rounding = config.federation.as_ref().map(|federation| federation.coordinators.as_slice());
     let answering = match config.federation_id() {
         Some(id) => {
             let name = config.name.clone();
-            let middle = Middle::new(id, name, &coordinator, &config.limits);
+            let rounding = rounding.unwrap_or_default();
+            let middle = Middle::new(id, name, rounding, &coordinator, &config.limits);
             Some(Answering::Federation(middle))
         }
         None => node.map(Answering::Node),

@@ -51,6 +51,7 @@ impl Plain {
     /// Starts the server and waits until it has read the rows.
     pub(crate) fn start(rows: &Path) -> Result<Self, Failure> {
         let folder = tempfile::tempdir()?;
+        std::fs::create_dir(folder.path().join(NAME))?;
         ensure_certificates(folder.path(), &[NAME.to_owned()])?;
         let mut child = Command::new(std::env::current_exe()?)
             .arg(ARGUMENT)

@@ -138,6 +138,12 @@ pub struct FragmentHeader {
     /// Of a federation, the sum over the nodes that it asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hidden: Option<u32>,
+    /// Base that the asker rounds to what it combines; the values are exact.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub round_to: Option<u32>,
+    /// Base that the values are rounded to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rounded_to: Option<u32>,
     /// Data epoch per table read.
     pub epochs: Vec<(String, String)>,
 }

@@ -9,7 +9,7 @@ use hedgerow_catalog::Limits;
 
 use crate::coordinator::exact_sum_udf;
 use crate::limits::functions::bounded;
-use crate::node::people_udaf;
+use crate::node::{people_udaf, profile_udaf};
 use crate::optimizer::physical_rules;
 
 /// Settings for reading statements and fragments: the same at every coordinator and node.
@@ -47,6 +47,7 @@ pub(crate) fn state_builder(config: SessionConfig, limits: &Limits) -> SessionSt
         .with_physical_optimizer_rules(physical_rules());
     if let Some(functions) = builder.aggregate_functions() {
         functions.push(people_udaf());
+        functions.push(profile_udaf());
     }
     if let Some(functions) = builder.scalar_functions() {
         for function in functions.iter_mut() {

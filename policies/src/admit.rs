@@ -10,13 +10,12 @@ use crate::block::{AggregateFunction, Block, Join, Measure, Output};
 use crate::contract::{Role, Scope, TableContract};
 use crate::derived::with_derived;
 use crate::expression::{Places, Use};
-use crate::gate::GatedColumns;
+use crate::gate_columns::GatedColumns;
 use crate::joins::links_people;
 use crate::lineage::{Carried, check_not_repeated, conditions};
-use crate::measure::{addends_that_contribute, differs_from, links};
 use crate::preset::Policy;
 use crate::refusal::{Refusal, Rule};
-use crate::scalar::{Expr, Literal, UnaryTest};
+use crate::scalar::Expr;
 
 /// What a node does with an admitted block.
 #[derive(Debug, Clone)]
@@ -30,29 +29,6 @@ pub enum Admission {
         /// Which output column of `gated` is what.
         columns: GatedColumns,
     },
-}
-
-/// What the gate needs to know about one measure.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CellRule {
-    /// Output columns (of the gated block) that count the cell's contributors, and those to each
-    /// addend of its argument, capped at k: each must be enough.
-    pub contributors: Vec<usize>,
-    /// Cells with the same number are withheld together.
-    pub linked: usize,
-    /// What the hidden value may be when the cell is withheld.
-    pub bounds: CellBounds,
-}
-
-/// What may be said of a withheld cell, from public knowledge alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CellBounds {
-    /// It counts people: 0 to k−1.
-    People,
-    /// It counts rows: 0 or more.
-    Rows,
-    /// Nothing.
-    Unknown,
 }
 
 /// Judges one block against the contracts of its tables and the node's policy.
@@ -204,8 +180,7 @@ impl Question<'_> {
                 condition = Some(own);
             }
         }
-        let k = policy.k_for(self.block.tables());
-        self.append_gate_columns(keys, measures, k)
+        self.with_gate_columns(keys, measures, policy)
     }
 
     fn protected_name(&self) -> &str {
@@ -257,7 +232,7 @@ impl Question<'_> {
                 "ask for a mean, or count people in bands",
             ));
         }
-        if measure.function == F::People {
+        if measure.function.is_gates_own() {
             return Err(Refusal::new(
                 Rule::S9Function,
                 format!("`{name}` is the gate's own and cannot be asked"),
@@ -318,40 +293,6 @@ impl Question<'_> {
                 })
     }
 
-    // ------------------------------------------------------------ gate columns
-
-    fn append_gate_columns(
-        &self,
-        keys: &[Expr],
-        measures: &[Measure],
-        k: u32,
-    ) -> Result<Admission, Refusal> {
-        let person = self.person_expr()?;
-        let mut columns =
-            Appended { person, k, first: keys.len() + measures.len(), conditions: vec![None] };
-        let mut cells: Vec<CellRule> = Vec::with_capacity(measures.len());
-        for (measure, linked) in measures.iter().zip(links(measures)) {
-            let conditions = contributing(measure, self.contracts).into_iter();
-            cells.push(CellRule {
-                contributors: conditions.map(|condition| columns.column_for(condition)).collect(),
-                linked,
-                bounds: cell_bounds(measure, self.contracts),
-            });
-        }
-        loosen_linked(&mut cells);
-        let appended = columns.measures();
-        let gated = Block {
-            output: Output::Groups {
-                keys: keys.to_vec(),
-                measures: measures.iter().cloned().chain(appended).collect(),
-            },
-            ..self.block.clone()
-        };
-        let columns =
-            GatedColumns { keys: keys.len(), people: keys.len() + measures.len(), k, cells };
-        Ok(Admission::Protected { gated, columns })
-    }
-
     /// The person column of the first protected relation, which is always on the preserved side.
     pub(crate) fn person_expr(&self) -> Result<Expr, Refusal> {
         self.protected()
@@ -368,120 +309,6 @@ impl Question<'_> {
                 )
             })
     }
-}
-
-/// A count that may be withheld for the sake of another cell may be k or more.
-fn loosen_linked(cells: &mut [CellRule]) {
-    let alone = |cell: &CellRule, all: &[CellRule]| {
-        all.iter().all(|c| c.linked != cell.linked || c.contributors == cell.contributors)
-    };
-    let loosened: Vec<bool> = cells.iter().map(|cell| !alone(cell, cells)).collect();
-    for (cell, loosened) in cells.iter_mut().zip(loosened) {
-        if loosened && cell.bounds == CellBounds::People {
-            cell.bounds = CellBounds::Rows;
-        }
-    }
-}
-
-/// What may be said of a withheld cell of `measure` over relations of these contracts.
-pub fn cell_bounds(measure: &Measure, contracts: &[Arc<TableContract>]) -> CellBounds {
-    if measure.function != AggregateFunction::Count {
-        return CellBounds::Unknown;
-    }
-    let protected = contracts.iter().filter(|contract| contract.is_protected());
-    let one_row =
-        protected.clone().count() > 0 && protected.into_iter().all(|c| c.one_row_per_person());
-    if measure.distinct || one_row { CellBounds::People } else { CellBounds::Rows }
-}
-
-/// The gate's people counts, one per different condition.
-struct Appended {
-    person: Expr,
-    k: u32,
-    first: usize,
-    conditions: Vec<Option<Expr>>,
-}
-
-impl Appended {
-    fn column_for(&mut self, condition: Option<Expr>) -> usize {
-        let place = self.conditions.iter().position(|known| *known == condition);
-        self.first
-            + place.unwrap_or_else(|| {
-                self.conditions.push(condition);
-                self.conditions.len() - 1
-            })
-    }
-
-    fn measures(self) -> Vec<Measure> {
-        let Self { person, k, conditions, .. } = self;
-        conditions
-            .into_iter()
-            .map(|condition| Measure {
-                function: AggregateFunction::People,
-                arguments: vec![person.clone(), Expr::Literal(Literal::int64(i64::from(k)))],
-                distinct: false,
-                condition,
-            })
-            .collect()
-    }
-}
-
-/// G2: who contributes to a cell. Rows under the condition whose arguments are not NULL and, where
-/// they are summed, not zero; and the same of each addend of a sum of several columns.
-fn contributing(measure: &Measure, contracts: &[Arc<TableContract>]) -> Vec<Option<Expr>> {
-    let mut conjuncts: Vec<Expr> = measure.condition.iter().cloned().collect();
-    for argument in measure.arguments.iter().map(peel) {
-        conjuncts.push(Expr::Is {
-            operand: Box::new(argument.clone()),
-            test: UnaryTest::Null,
-            negated: true,
-        });
-    }
-    let summed = match measure.arguments.as_slice() {
-        [argument] if measure.function != AggregateFunction::Count => Some(peel(argument)),
-        _ => None,
-    };
-    let Some(argument) = summed else { return vec![flat(conjuncts)] };
-    let parts = addends_that_contribute(argument, contracts);
-    std::iter::once(argument)
-        .chain(parts)
-        .map(|part| {
-            let own = conjuncts.iter().cloned();
-            flat(own.chain(differs_from_zero(part, contracts)).collect())
-        })
-        .collect()
-}
-
-fn differs_from_zero(argument: &Expr, contracts: &[Arc<TableContract>]) -> Vec<Expr> {
-    let mut conjuncts = vec![differs_from(argument, Literal::int64(0))];
-    // Floats have a second zero, which no comparison takes for the first.
-    if reads_float(argument, contracts) {
-        conjuncts.push(differs_from(argument, Literal::negative_zero()));
-    }
-    conjuncts
-}
-
-/// A condition alone may be an AND: keep it flat, as the normal form wants it.
-fn flat(conjuncts: Vec<Expr>) -> Option<Expr> {
-    let flat: Vec<Expr> = conjuncts
-        .into_iter()
-        .flat_map(|c| match c {
-            Expr::And(list) => list,
-            other => vec![other],
-        })
-        .collect();
-    (!flat.is_empty()).then(|| Expr::conjunction(flat))
-}
-
-fn reads_float(expr: &Expr, contracts: &[Arc<TableContract>]) -> bool {
-    let mut found = false;
-    expr.walk(&mut |part| {
-        if let Expr::Column { relation, name } = part {
-            let column = contracts.get(*relation).and_then(|contract| contract.column(name));
-            found |= column.is_some_and(|column| column.data_type.is_floating());
-        }
-    });
-    found
 }
 
 fn unsupported_measure(name: &str) -> Refusal {

@@ -231,10 +231,13 @@ pub enum AggregateFunction {
     RegrSyy,
     /// The gate's own: distinct people, counted no further than k. Never accepted from outside.
     People,
+    /// The gate's own: of every person's part in the group, one bit per proof. Never accepted from
+    /// outside.
+    Profile,
 }
 
 impl AggregateFunction {
-    const NAMES: [(Self, &'static str); 27] = [
+    const NAMES: [(Self, &'static str); 28] = [
         (Self::Count, "count"),
         (Self::Sum, "sum"),
         (Self::Avg, "avg"),
@@ -262,6 +265,7 @@ impl AggregateFunction {
         (Self::RegrSxy, "regr_sxy"),
         (Self::RegrSyy, "regr_syy"),
         (Self::People, "hedgerow_people"),
+        (Self::Profile, "hedgerow_profile"),
     ];
 
     /// The name DataFusion resolves it by.
@@ -288,9 +292,16 @@ impl AggregateFunction {
         )
     }
 
+    /// Tells whether it is the gate's own, and so accepted from nobody.
+    pub fn is_gates_own(self) -> bool {
+        matches!(self, Self::People | Self::Profile)
+    }
+
     /// Tells whether it is built from second moments (variance, correlation, regression).
     pub fn is_moment(self) -> bool {
-        !self.is_extreme() && !matches!(self, Self::Count | Self::Sum | Self::Avg | Self::People)
+        !self.is_extreme()
+            && !self.is_gates_own()
+            && !matches!(self, Self::Count | Self::Sum | Self::Avg)
     }
 }
 

@@ -213,7 +213,7 @@ impl Question<'_> {
                 self.places().check(flag, Use::Condition)?;
                 Ok(column(name, DataType::Boolean, vec![Role::Dimension]))
             }
-            F::BitAnd | F::BitOr | F::BitXor | F::People => Err(unusual(measure)),
+            F::BitAnd | F::BitOr | F::BitXor | F::People | F::Profile => Err(unusual(measure)),
             F::VarPop
             | F::VarSamp
             | F::StddevPop

@@ -1,8 +1,9 @@
 //! What an expression may contain, by the place it stands in (rules S2, S3, S4, S9).
 //!
-//! Everything here is total: it cannot fail on any row, so no error can tell a row apart. Arithmetic
-//! over protected columns is refused, but for the days between two dates and what `measure` allows
-//! inside a sum; so are casts that may fail.
+//! Keys and conditions are total by construction: a node evaluates what could fail on some row through
+//! a wrapper that writes NULL for that row, so no error can tell a row apart. What is allowed here is
+//! therefore what is deterministic and has no effects. Inside a sum nothing may fail or wrap at all:
+//! there is no arithmetic but the days between two dates and what `measure` allows.
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use crate::contract::{Role, TableContract};
 use crate::derived::DERIVED;
 use crate::measure::{check_arithmetic, is_arithmetic};
 use crate::refusal::{Refusal, Rule};
-use crate::scalar::{BinaryOperator, Expr, Literal};
+use crate::scalar::{BinaryOperator, Expr};
 
 /// Where an expression stands in a protected question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +29,36 @@ pub(crate) enum Use {
     /// The argument of a moment: variance, correlation, regression (S3).
     Continuous,
 }
+
+/// Deterministic functions that may fail on a row, which then has NULL.
+const WRAPPED_FUNCTIONS: &[&str] = &[
+    "abs",
+    "ascii",
+    "ceil",
+    "date_bin",
+    "date_trunc",
+    "exp",
+    "floor",
+    "initcap",
+    "ln",
+    "log10",
+    "lpad",
+    "power",
+    "regexp_like",
+    "regexp_replace",
+    "repeat",
+    "replace",
+    "reverse",
+    "round",
+    "rpad",
+    "signum",
+    "split_part",
+    "sqrt",
+    "strpos",
+    "to_char",
+    "translate",
+    "trunc",
+];
 
 /// Deterministic functions that cannot fail on any value of their first argument.
 const TOTAL_FUNCTIONS: &[&str] = &[
@@ -195,7 +226,7 @@ impl<'a> Places<'a> {
                         "band them: CASE WHEN a - b < 7 THEN 'under a week' ELSE 'longer' END",
                     ));
                 }
-                self.check_total(other)?;
+                check_deterministic(other)?;
                 other.children().into_iter().try_for_each(|child| self.check_key(child))
             }
         }
@@ -239,7 +270,7 @@ impl<'a> Places<'a> {
                 children.into_iter().try_for_each(|child| self.check_band(child))
             }
             other => {
-                self.check_total(other)?;
+                check_deterministic(other)?;
                 children.into_iter().try_for_each(|child| self.check_key(child))
             }
         }
@@ -261,24 +292,8 @@ impl<'a> Places<'a> {
                 "filter on dimensions and measures; nobody can be looked up",
             ));
         }
-        self.check_total(expr)?;
+        check_deterministic(expr)?;
         expr.children().into_iter().try_for_each(|child| self.check_condition(child))
-    }
-
-    /// S9: an expression that cannot fail, as far as it is not its operands that do.
-    fn check_total(&self, expr: &Expr) -> Result<(), Refusal> {
-        let part_of_time = match expr {
-            Expr::Function { name, arguments } if name == "date_part" => {
-                matches!(arguments.as_slice(), [Expr::Literal(part), moment]
-                    if is_among(part, TIME_PARTS)
-                        && matches!(self.type_of(moment), Some(DataType::Timestamp(..))))
-            }
-            _ => false,
-        };
-        if part_of_time || self.date_difference(expr).is_some() {
-            return Ok(());
-        }
-        check_node(expr)
     }
 
     fn identifier_beside_literal(&self, expr: &Expr) -> Option<String> {
@@ -353,8 +368,8 @@ impl<'a> Places<'a> {
     }
 }
 
-/// S9: node kinds that cannot fail, whatever the row holds.
-fn check_node(expr: &Expr) -> Result<(), Refusal> {
+/// S9: node kinds whose value follows from the row alone, if they have one.
+fn check_deterministic(expr: &Expr) -> Result<(), Refusal> {
     match expr {
         Expr::Column { .. }
         | Expr::Organisation { .. }
@@ -366,26 +381,28 @@ fn check_node(expr: &Expr) -> Result<(), Refusal> {
         | Expr::Is { .. }
         | Expr::Between { .. }
         | Expr::InList { .. }
-        | Expr::Case { .. } => Ok(()),
-        Expr::Like { pattern, .. } => match pattern.as_ref() {
-            Expr::Literal(l) if l.text.as_ref().is_none_or(|t| t.len() <= PATTERN_BYTES_MAX) => {
-                Ok(())
-            }
-            _ => Err(fallible("LIKE with a pattern that is long or not a constant")),
-        },
-        Expr::Negative(_) => Err(fallible("arithmetic")),
-        Expr::Binary { operator, .. } if operator.is_comparison() => Ok(()),
-        Expr::Binary { operator, .. } if operator.is_bitwise() => {
-            Err(fallible("a bitwise operator"))
+        | Expr::Case { .. }
+        | Expr::Cast { .. }
+        | Expr::Like { .. }
+        | Expr::Negative(_) => Ok(()),
+        Expr::Binary { operator, .. } if operator.is_bitwise() => Err(Refusal::new(
+            Rule::S9Function,
+            "a bitwise operator over the columns of a protected table is not allowed below the \
+             aggregate",
+            "compare columns with constants, and calculate with the released results",
+        )),
+        Expr::Binary { .. } => Ok(()),
+        Expr::Function { name, .. } if is_known(name) => Ok(()),
+        Expr::Function { name, .. } => {
+            let mut known: Vec<&str> =
+                TOTAL_FUNCTIONS.iter().chain(WRAPPED_FUNCTIONS).copied().collect();
+            known.sort_unstable();
+            Err(Refusal::new(
+                Rule::S9Function,
+                format!("function `{name}` is not allowed over a protected table"),
+                format!("allowed are: {}", known.join(", ")),
+            ))
         }
-        Expr::Binary { operator: BinaryOperator::Concat, .. } => Ok(()),
-        Expr::Binary { .. } => Err(fallible("arithmetic")),
-        Expr::Cast { or_null: true, .. } => Ok(()),
-        Expr::Cast { to, .. } => match to.0 {
-            DataType::Utf8 => Ok(()),
-            _ => Err(fallible("CAST")),
-        },
-        Expr::Function { name, arguments } => check_function(name, arguments),
         Expr::Window(window) => Err(Refusal::new(
             Rule::S7BelowGate,
             format!("the window of `{}` stands inside an expression", window.function.name()),
@@ -394,44 +411,31 @@ fn check_node(expr: &Expr) -> Result<(), Refusal> {
     }
 }
 
-fn check_function(name: &str, arguments: &[Expr]) -> Result<(), Refusal> {
-    let constants_from = match name {
-        "substr" | "left" | "right" => 1,
-        _ => usize::MAX,
+fn is_known(name: &str) -> bool {
+    TOTAL_FUNCTIONS.contains(&name) || WRAPPED_FUNCTIONS.contains(&name)
+}
+
+/// Tells whether a function with these arguments has a value for every row; `constants` has the
+/// text of each argument that is a constant, and `moment` says that the last one has a time of day.
+///
+/// What it does not know may fail.
+pub fn is_total_function(name: &str, constants: &[Option<&str>], moment: bool) -> bool {
+    let constant = |place: usize| constants.get(place).copied().flatten();
+    let positive = |text: Option<&str>| {
+        text.is_some_and(|text| text.parse::<i64>().is_ok_and(|number| number > 0))
     };
-    let positive = |literal: &Literal| {
-        literal.text.as_deref().is_some_and(|t| t.parse::<i64>().is_ok_and(|v| v > 0))
-    };
-    let safe_arguments = arguments
-        .iter()
-        .skip(constants_from)
-        .all(|argument| matches!(argument, Expr::Literal(l) if positive(l)));
-    let unit = match name {
-        "date_part" => {
-            matches!(arguments.first(), Some(Expr::Literal(part)) if is_among(part, DATE_PARTS))
-        }
-        _ => true,
-    };
-    if TOTAL_FUNCTIONS.contains(&name) && safe_arguments && unit {
-        return Ok(());
+    let part = constant(0).map(str::to_lowercase);
+    let among = |parts: &[&str]| part.as_ref().is_some_and(|part| parts.contains(&part.as_str()));
+    match name {
+        "substr" | "left" | "right" => (1..constants.len()).all(|place| positive(constant(place))),
+        "date_part" => among(DATE_PARTS) || moment && among(TIME_PARTS),
+        other => TOTAL_FUNCTIONS.contains(&other),
     }
-    Err(Refusal::new(
-        Rule::S9Function,
-        format!("function `{name}` with these arguments is not allowed over a protected table"),
-        format!("allowed are: {}", TOTAL_FUNCTIONS.join(", ")),
-    ))
 }
 
-fn is_among(part: &Literal, parts: &[&str]) -> bool {
-    part.text.as_ref().is_some_and(|text| parts.contains(&text.to_lowercase().as_str()))
-}
-
-fn fallible(what: &str) -> Refusal {
-    Refusal::new(
-        Rule::S9Function,
-        format!("{what} over the columns of a protected table is not allowed below the aggregate"),
-        "compare columns with constants, use TRY_CAST, and calculate with the released results",
-    )
+/// Tells whether a LIKE pattern compiles, whatever it is matched with.
+pub fn is_total_pattern(pattern: &str) -> bool {
+    pattern.len() <= PATTERN_BYTES_MAX
 }
 
 fn identifier(name: &str) -> Refusal {

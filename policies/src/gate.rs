@@ -1,9 +1,11 @@
 //! The gate: the one place where an executed bundle becomes something that may be sent.
 //!
 //! ```text
-//! executed fragment:  k0 k1 | m0 m1 | people contributors…      at the node, before the gate
+//! executed fragment:  k0 k1 | m0 m1 | people contributors… profile …   at the node, before the gate
 //!    people < k          -> the group is dropped with its key (G1, G6)
-//!    contributors < k    -> the cell and those linked to it are withheld (G2)
+//!    contributors < k    -> the cell and those linked to it are withheld (G2, G5)
+//!    a proof is missing  -> the same (G3: the others are too few; G4: a few are nearly all)
+//!    values              -> to multiples of the base, but for who rounds what it combines (G8)
 //! released fragment:  k0 k1 | m0 m0_lower m0_upper m0_status | m1 …
 //! ```
 //! Released columns are copied value by value into fresh buffers, with zeros under NULL: a filtered
@@ -12,28 +14,17 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, MutableArrayData, RecordBatch, RecordBatchOptions, UInt8Array,
-    make_array,
+    Array, ArrayRef, AsArray, Int64Array, MutableArrayData, RecordBatch, RecordBatchOptions,
+    UInt8Array, make_array, new_null_array,
 };
 use arrow::compute::{SortColumn, concat_batches, lexsort_to_indices};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, UInt8Type};
 use arrow::error::ArrowError;
 
-use crate::admit::{Admission, CellBounds, CellRule};
+use crate::admit::Admission;
 use crate::cell::CellStatus;
-
-/// Which output column of a gated block is what.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GatedColumns {
-    /// Number of key columns, which come first.
-    pub keys: usize,
-    /// Column that counts the people of the group, capped at k.
-    pub people: usize,
-    /// The threshold.
-    pub k: u32,
-    /// One rule per measure, in order; the measures follow the keys.
-    pub cells: Vec<CellRule>,
-}
+use crate::gate_columns::{CellBounds, CellRule, GatedColumns};
+use crate::rounding::{CellRounding, half, mean_of, round_values, three_digits};
 
 /// What the node computed for one fragment, before the gate.
 pub enum Executed<S> {
@@ -108,19 +99,29 @@ pub enum GateError {
     Arrow(#[from] ArrowError),
 }
 
+/// Whether the node rounds what it releases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rounds {
+    /// By the node, as its policy says.
+    Here,
+    /// By the asker, on what it combines: one that the policy names.
+    Asker,
+}
+
 /// Gates everything one bundle computed, once.
 ///
 /// # Errors
 /// [`GateError`]; then nothing is released.
 pub fn gate<S>(
     fragments: Vec<(Admission, Executed<S>)>,
+    rounds: Rounds,
 ) -> Result<Released<Vec<ReleasedFragment<S>>>, GateError> {
     let mut released = Vec::with_capacity(fragments.len());
     for (admission, executed) in fragments {
         released.push(match (admission, executed) {
             (Admission::Open, Executed::Stream(stream)) => ReleasedFragment::Open(stream),
             (Admission::Protected { columns, .. }, Executed::Groups(schema, batches)) => {
-                ReleasedFragment::Cells(gate_groups(&columns, &schema, &batches)?)
+                ReleasedFragment::Cells(gate_groups(&columns, &schema, &batches, rounds)?)
             }
             (Admission::Open | Admission::Protected { .. }, _) => {
                 return Err(GateError::NotGathered);
@@ -225,31 +226,60 @@ fn gate_groups(
     columns: &GatedColumns,
     schema: &SchemaRef,
     batches: &[RecordBatch],
+    rounds: Rounds,
 ) -> Result<ReleasedTable, GateError> {
     let all = concat_batches(schema, batches)?;
     let measures = columns.cells.len();
     let fields = schema.fields().get(..columns.keys + measures).ok_or(GateError::Shape)?;
     let rows = released_rows(columns, &all)?;
     let verdicts = Verdicts::new(columns, &all)?;
+    let base = columns.round_to.filter(|_| rounds == Rounds::Here).map_or(1, i64::from);
     let mut out: Vec<ArrayRef> = Vec::new();
     for key in 0..columns.keys {
         out.push(rebuild(all.columns().get(key).ok_or(GateError::Shape)?, &rows, |_| true)?);
     }
     for (index, rule) in columns.cells.iter().enumerate() {
-        let values = all.columns().get(columns.keys + index).ok_or(GateError::Shape)?;
+        let exact = all.columns().get(columns.keys + index).ok_or(GateError::Shape)?;
+        let values = rounded(exact, rule.rounding, base, &all)?;
         let kept = |row: usize| verdicts.released(rule.linked, row);
-        let value = rebuild(values, &rows, kept)?;
+        let value = rebuild(&values, &rows, kept)?;
         let status = rows
             .iter()
             .map(|&row| if kept(row) { CellStatus::Released } else { CellStatus::Withheld }.code());
         let status: UInt8Array = status.collect();
-        let (lower, upper) = bounds(rule.bounds, columns.k, &value, &status)?;
+        let (lower, upper) = bounds(rule, columns.k, base, &value, &status)?;
         out.extend([value, lower, upper, Arc::new(status)]);
     }
     let schema = released_schema(fields, columns.keys);
     let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
     let batch = RecordBatch::try_new_with_options(Arc::clone(&schema), out, &options)?;
     Ok(ReleasedTable { schema, batch, keys: columns.keys })
+}
+
+/// A column as it may be seen: G8.
+fn rounded(
+    values: &ArrayRef,
+    how: CellRounding,
+    base: i64,
+    all: &RecordBatch,
+) -> Result<ArrayRef, GateError> {
+    if base < 2 {
+        return Ok(Arc::clone(values));
+    }
+    let bases = Int64Array::from_value(base, all.num_rows());
+    let column = |place: usize| all.columns().get(place).ok_or(GateError::Shape);
+    Ok(match how {
+        CellRounding::Same => Arc::clone(values),
+        CellRounding::Whole => round_values(values, &bases)?,
+        CellRounding::Digits => three_digits(values)?,
+        CellRounding::Mean { whole, sum, count } => {
+            let sum = match whole {
+                true => round_values(column(sum)?, &bases)?,
+                false => Arc::clone(column(sum)?),
+            };
+            mean_of(&sum, &round_values(column(count)?, &bases)?, values.data_type())?
+        }
+    })
 }
 
 /// Rows of groups with k people or more, ordered by key so that order tells nothing.
@@ -279,6 +309,12 @@ impl Verdicts {
                     *released &= n >= i64::from(columns.k);
                 }
             }
+            if cell.proofs != 0 {
+                let profile = counts(all, columns.profile.ok_or(GateError::Shape)?)?;
+                for (released, shown) in verdict.iter_mut().zip(profile) {
+                    *released &= cell.proofs & shown.cast_unsigned() == cell.proofs;
+                }
+            }
         }
         Ok(Self(verdicts))
     }
@@ -306,27 +342,40 @@ fn rebuild(
     Ok(make_array(fresh.freeze()))
 }
 
-/// What may be said of each cell: the value itself where released, public bounds where withheld.
+/// What may be said of each cell: the value where released, as far as it is not rounded, and public
+/// bounds where withheld.
 fn bounds(
-    kind: CellBounds,
+    rule: &CellRule,
     k: u32,
+    base: i64,
     value: &ArrayRef,
     status: &UInt8Array,
 ) -> Result<(ArrayRef, ArrayRef), GateError> {
-    let (low, high) = match kind {
+    let (low, high) = match rule.bounds {
         CellBounds::People => (Some(0), Some(i64::from(k) - 1)),
         CellBounds::Rows => (Some(0), None),
         CellBounds::Unknown => (None, None),
     };
+    let rounded = base > 1 && rule.rounding != CellRounding::Same;
     match value.as_primitive_opt::<Int64Type>() {
         Some(counts) => {
-            let bounded = |bound: Option<i64>| -> ArrayRef {
+            let floor = if rule.bounds == CellBounds::Unknown { i64::MIN } else { 0 };
+            let bounded = |away: i64, bound: Option<i64>| -> ArrayRef {
                 let cells = counts.iter().zip(status.iter()).map(|(count, status)| {
-                    if status == Some(CellStatus::Released.code()) { count } else { bound }
+                    match status == Some(CellStatus::Released.code()) {
+                        true => count.map(|n| n.saturating_add(away).max(floor)),
+                        false => bound,
+                    }
                 });
-                Arc::new(cells.collect::<arrow::array::Int64Array>())
+                Arc::new(cells.collect::<Int64Array>())
             };
-            Ok((bounded(low), bounded(high)))
+            let away = half(base);
+            Ok((bounded(-away, low), bounded(away, high)))
+        }
+        // How far the sum of a rounded number may be from it is not written in its own type.
+        None if rounded => {
+            let unknown = new_null_array(value.data_type(), value.len());
+            Ok((Arc::clone(&unknown), unknown))
         }
         None => Ok((Arc::clone(value), Arc::clone(value))),
     }

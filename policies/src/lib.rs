@@ -7,8 +7,10 @@
 //! block      one query block in normal form: the thing that is judged
 //! derived    what a derived relation is worth: its contract, by lineage
 //! admit      block + contracts -> what must hold for it to leave, or a refusal with its rule
+//! gate_columns  what the gate must count for that, as columns of the block
 //! gate       executed block -> Released<Bundle>, the only thing a node may send
 //! cell       identity of a released cell and its ledger record
+//! rounding   values to multiples of a base, for the gate and for coordinators
 //! preset     named, sourced sets of disclosure rules
 //! ```
 
@@ -20,26 +22,30 @@ mod contract;
 mod derived;
 mod expression;
 mod gate;
+mod gate_columns;
 mod inline;
 mod joins;
 mod lineage;
 mod measure;
 mod preset;
 mod refusal;
+mod rounding;
 mod scalar;
 mod window;
 
-pub use admit::{Admission, CellBounds, CellRule, admit, admit_bundle, cell_bounds};
+pub use admit::{Admission, admit, admit_bundle};
 pub use block::{AggregateFunction, Block, Join, Measure, OrderKey, Output, Relation, Source};
 pub use cell::{CellStatus, LedgerContext, LedgerRecord, cell_id, ledger_records};
 pub use contract::{
     ColumnContract, ContractViolation, PersonColumn, Protection, Role, Scope, TableContract,
 };
 pub use derived::with_derived;
+pub use expression::{is_total_function, is_total_pattern};
 pub use gate::{
-    Executed, GateError, GatedColumns, Passed, Released, ReleasedFragment, ReleasedTable, gate,
-    pass, released_schema,
+    Executed, GateError, Passed, Released, ReleasedFragment, ReleasedTable, Rounds, gate, pass,
+    released_schema,
 };
+pub use gate_columns::{CellBounds, CellRule, GatedColumns, PROFILE_CONDITION_BIT, cell_bounds};
 pub use inline::InlineTable;
 pub use measure::{decimal_result, widened};
 pub use preset::{
@@ -47,5 +53,6 @@ pub use preset::{
     ROUND_TO_MAX,
 };
 pub use refusal::{Refusal, Rule};
+pub use rounding::{CellRounding, mean_of, round_to, round_values, rounding, three_digits};
 pub use scalar::{BinaryOperator, ColumnPlace, Expr, Literal, TypeName, UnaryTest};
 pub use window::{Frame, FrameBound, FrameUnits, Window, WindowFunction, WindowOrder};

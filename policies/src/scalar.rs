@@ -262,6 +262,11 @@ impl Expr {
         }
     }
 
+    /// Tells whether a part of it, itself among them, meets a condition.
+    pub fn any(&self, meets: &dyn Fn(&Expr) -> bool) -> bool {
+        meets(self) || self.children().into_iter().any(|child| child.any(meets))
+    }
+
     /// The direct operands, in order.
     pub fn children(&self) -> Vec<&Expr> {
         match self {

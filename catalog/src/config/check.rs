@@ -287,6 +287,7 @@ impl Check<'_> {
             organisation: file.organisation,
             user: file.user,
             password_file: self.path(&file.password_file),
+            coordinators: file.coordinators,
             connect_timeout_ms: file.connect_timeout_ms,
             tables: self.own_tables(&file.tables)?,
             nodes: file.nodes,

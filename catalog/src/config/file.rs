@@ -113,6 +113,8 @@ pub(super) struct FederationFile {
     pub(super) organisation: Option<String>,
     pub(super) user: String,
     pub(super) password_file: PathBuf,
+    #[serde(default)]
+    pub(super) coordinators: Vec<String>,
     #[serde(default = "keys::connect_timeout_ms")]
     pub(super) connect_timeout_ms: u64,
     #[serde(default)]

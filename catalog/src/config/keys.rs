@@ -537,6 +537,13 @@ pub(super) const SECTIONS: &[Section] = &[
                 "File that holds its password.",
             ),
             key(
+                "coordinators",
+                "users",
+                Unset("nobody"),
+                None,
+                "With `organisation`: users of this server that are coordinators and round what they combine. Everybody else gets rounded numbers, where a node's policy rounds.",
+            ),
+            key(
                 "connect_timeout_ms",
                 "milliseconds",
                 Number(CONNECT_TIMEOUT_MS),

@@ -216,6 +216,8 @@ pub struct FederationConfig {
     pub user: String,
     /// File that holds its password, alone on the first line.
     pub password_file: PathBuf,
+    /// Users that are coordinators of a wider federation and round what they combine.
+    pub coordinators: Vec<String>,
     /// Time to wait for a connection, in milliseconds.
     pub connect_timeout_ms: u64,
     /// Open tables of the coordinator itself, by contract name.

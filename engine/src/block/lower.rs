@@ -207,7 +207,7 @@ impl<'a> Lowering<'a> {
         };
         let name = call.func.name();
         let function = AggregateFunction::from_name(name)
-            .filter(|function| self.own || *function != AggregateFunction::People)
+            .filter(|function| self.own || !function.is_gates_own())
             .ok_or_else(|| NotABlock::new(format!("aggregate `{name}`")))?;
         let AggregateFunctionParams { args, distinct, filter, order_by, null_treatment } =
             &call.params;

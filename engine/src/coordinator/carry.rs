@@ -15,6 +15,7 @@ use datafusion::logical_expr::{
     Distinct, Expr as DfExpr, ExprSchemable, Join, LogicalPlan, Projection, Union, cast, lit, when,
 };
 
+use super::marks::with_marks;
 use crate::error::EngineError;
 
 /// Status codes of `CellStatus`, as literals of the merge plan.
@@ -111,6 +112,7 @@ pub(crate) fn carry(
     inputs: Vec<(LogicalPlan, Cells)>,
 ) -> Result<(LogicalPlan, Cells), EngineError> {
     let certain = inputs.iter().all(|(_, cells)| cells.is_empty());
+    let plan = with_marks(plan, &inputs).map_err(EngineError::from_execution)?;
     let over = if certain { over_certain(plan, inputs) } else { over_cells(plan, inputs) };
     over.map_err(EngineError::from_execution)
 }
@@ -258,25 +260,32 @@ fn over_projection(
     let mut exprs = projection.expr.clone();
     let mut out = Cells { sparse: cells.sparse, ..Cells::default() };
     for (expr, (qualifier, field)) in projection.expr.iter().zip(projection.schema.iter()) {
-        let read = cells.read_by(expr);
-        if read.is_empty() {
+        let Some([lower, upper, status]) = companions_of(expr, cells, input.schema())? else {
             continue;
-        }
-        let cell = out.add(Column::new(qualifier.cloned(), field.name()));
-        let [lower, upper, status] = match bare_column(expr).and_then(|c| cells.of(c)) {
-            Some(same) => [
-                DfExpr::Column(same.lower.clone()),
-                DfExpr::Column(same.upper.clone()),
-                DfExpr::Column(same.status.clone()),
-            ],
-            None => computed(expr, &read, input.schema())?,
         };
+        let cell = out.add(Column::new(qualifier.cloned(), field.name()));
         exprs.push(lower.alias(&cell.lower.name));
         exprs.push(upper.alias(&cell.upper.name));
         exprs.push(status.alias(&cell.status.name));
     }
     let plan = LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(input))?);
     Ok((plan, out))
+}
+
+/// Lower, upper and status of an expression; `None` where it reads no cell.
+pub(crate) fn companions_of(
+    expr: &DfExpr,
+    cells: &Cells,
+    schema: &datafusion::common::DFSchema,
+) -> DfResult<Option<[DfExpr; 3]>> {
+    let read = cells.read_by(expr);
+    if read.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(match bare_column(expr).and_then(|column| cells.of(column)) {
+        Some(same) => [&same.lower, &same.upper, &same.status].map(|c| DfExpr::Column(c.clone())),
+        None => computed(expr, &read, schema)?,
+    }))
 }
 
 /// The column that an expression is, under another name or not.

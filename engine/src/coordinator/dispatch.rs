@@ -8,7 +8,9 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt8Type
 use datafusion::arrow::row::{RowConverter, SortField};
 use futures::FutureExt;
 use futures::stream::{self, StreamExt, TryStreamExt};
-use hedgerow_policies::{Block, CellStatus, Expr, Join, Output, Relation, released_schema};
+use hedgerow_policies::{
+    Block, CellStatus, Expr, Join, Output, ROUND_TO_MAX, Relation, released_schema,
+};
 use tokio::sync::Semaphore;
 
 use super::analyze::Watch;
@@ -36,10 +38,13 @@ pub(crate) struct FragmentAsk {
 }
 
 /// Columns the coordinator adds to protected fragments: nodes asked and answered, the largest
-/// number of people this node may hide in a group, and the sum of that over all nodes.
+/// number of people this node may hide in a group, the sum of that over all nodes, the base that
+/// what they released is rounded to here, and the largest base that it is rounded to anywhere.
 pub(crate) const NODES: &str = "nodes";
 pub(crate) const HIDDEN: &str = "hidden";
 pub(crate) const HIDDEN_ALL: &str = "hidden_all";
+pub(crate) const BASE: &str = "base";
+pub(crate) const BASE_MOST: &str = "base_most";
 
 impl FragmentAsk {
     /// What a node sends.
@@ -57,7 +62,7 @@ impl FragmentAsk {
         if !self.protected {
             return wire;
         }
-        let added = [NODES, HIDDEN, HIDDEN_ALL]
+        let added = [NODES, HIDDEN, HIDDEN_ALL, BASE, BASE_MOST]
             .into_iter()
             .map(|name| Arc::new(Field::new(name, DataType::Int64, true)));
         Arc::new(Schema::new(wire.fields().iter().cloned().chain(added).collect::<Vec<_>>()))
@@ -123,13 +128,26 @@ struct Part {
     k: Option<u32>,
     /// Most people that the node may hide in a group it did not send.
     hidden: u32,
+    /// Base that it is still to be rounded to.
+    round_to: Option<u32>,
+    /// Base that the node rounded to.
+    rounded_to: Option<u32>,
     batches: Vec<RecordBatch>,
 }
 
 impl Part {
     fn new(number: usize, said: &FragmentHeader) -> Self {
         let hidden = said.hidden.or(said.k.map(|k| k.saturating_sub(1)));
-        Self { number, k: said.k, hidden: hidden.unwrap_or(0), batches: vec![] }
+        // Not every number is a base: one that is too large would leave nothing of the others.
+        let base = |said: Option<u32>| said.filter(|base| (2..=ROUND_TO_MAX).contains(base));
+        Self {
+            number,
+            k: said.k,
+            hidden: hidden.unwrap_or(0),
+            round_to: base(said.round_to),
+            rounded_to: base(said.rounded_to),
+            batches: vec![],
+        }
     }
 
     /// Whether anybody was asked there: a federation may have had nobody to ask.
@@ -178,19 +196,42 @@ pub(crate) async fn gather(
             }
         }
     }
-    for ((number, ask), parts) in numbers.iter().zip(&asks).zip(&gathered) {
-        let counted = parts.iter().filter(|part| part.counts());
-        let k = counted.clone().filter_map(|part| part.k).max();
-        let hidden = counted.map(|part| part.hidden).fold(0, u32::saturating_add);
-        running.keep_hidden(*number, Hidden { k, people: hidden });
-        if let Some(k) = k.filter(|_| ask.keys > 0) {
+    let mut all = vec![];
+    for ((number, ask), parts) in numbers.iter().zip(&asks).zip(gathered) {
+        let hidden = hidden_of(&parts);
+        running.keep_hidden(*number, hidden);
+        tell_of_rules(running, ask, &hidden);
+        all.push(with_node_columns(ask, parts, running.base_of(&hidden), &hidden)?);
+    }
+    Ok(all)
+}
+
+fn hidden_of(parts: &[Part]) -> Hidden {
+    let counted = || parts.iter().filter(|part| part.counts());
+    Hidden {
+        k: counted().filter_map(|part| part.k).max(),
+        people: counted().map(|part| part.hidden).fold(0, u32::saturating_add),
+        round_to: counted().filter_map(|part| part.round_to).max(),
+        rounded_to: counted().filter_map(|part| part.rounded_to).max(),
+    }
+}
+
+/// Says in the coverage what the nodes' rules mean for the answer.
+fn tell_of_rules(running: &Running, ask: &FragmentAsk, hidden: &Hidden) {
+    if let Some(k) = hidden.k.filter(|_| ask.keys > 0) {
+        running.coverage.notice(format!(
+            "groups of fewer than {k} people at an organisation are left out, there and in \
+             everything computed over the groups"
+        ));
+    }
+    for (base, place) in [(hidden.round_to, ""), (hidden.rounded_to, " at each organisation")] {
+        if let Some(base) = base {
             running.coverage.notice(format!(
-                "groups of fewer than {k} people at an organisation are left out, there and in \
-                 everything computed over the groups"
+                "counts and sums of whole numbers are rounded to the nearest {base}{place}; means \
+                 are computed from rounded numbers"
             ));
         }
     }
-    asks.iter().zip(gathered).map(|(ask, parts)| with_node_columns(ask, parts)).collect()
 }
 
 /// Decides which node is asked which of the `open` fragments, and notes those that are left out.
@@ -499,24 +540,30 @@ fn same_types(expected: &Schema, given: &Schema) -> bool {
         && expected.fields().iter().zip(given.fields()).all(|(a, b)| a.data_type() == b.data_type())
 }
 
-/// Adds [`NODES`], [`HIDDEN`] and [`HIDDEN_ALL`] to the batches of a protected fragment.
-fn with_node_columns(ask: &FragmentAsk, parts: Vec<Part>) -> Result<Vec<RecordBatch>, EngineError> {
+/// Adds [`NODES`] and the others to the batches of a protected fragment.
+fn with_node_columns(
+    ask: &FragmentAsk,
+    parts: Vec<Part>,
+    base: u32,
+    hidden: &Hidden,
+) -> Result<Vec<RecordBatch>, EngineError> {
     if !ask.protected {
         return Ok(parts.into_iter().flat_map(|part| part.batches).collect());
     }
     let counted = parts.iter().filter(|part| part.counts());
-    let nodes = i64::try_from(counted.clone().count()).unwrap_or(i64::MAX);
-    let hidden_all: i64 = counted.map(|part| i64::from(part.hidden)).sum();
+    let nodes = i64::try_from(counted.count()).unwrap_or(i64::MAX);
+    let most = hidden.round_to.max(hidden.rounded_to).unwrap_or(1);
     let schema = ask.gathered_schema();
     let mut all = vec![];
     for part in parts {
-        let hidden = i64::from(part.hidden);
+        let numbers = [part.hidden, hidden.people, base, most].map(i64::from);
         for batch in part.batches {
             let constant = |value: i64| -> ArrayRef {
                 Arc::new(Int64Array::from_value(value, batch.num_rows()))
             };
             let mut columns = batch.columns().to_vec();
-            columns.extend([constant(nodes), constant(hidden), constant(hidden_all)]);
+            columns.push(constant(nodes));
+            columns.extend(numbers.map(constant));
             let batch = RecordBatch::try_new(Arc::clone(&schema), columns)
                 .map_err(|e| EngineError::internal("adding node columns", e))?;
             all.push(batch);

@@ -10,11 +10,12 @@ use datafusion::logical_expr::expr::GroupingSet;
 use datafusion::logical_expr::{
     Aggregate, Expr as DfExpr, LogicalPlan, Projection, ident, lit, when,
 };
-use hedgerow_policies::{CellBounds, Output, TableContract, cell_bounds};
+use hedgerow_policies::{CellBounds, CellRounding, Output, TableContract, cell_bounds};
 
 use super::carry::{Cells, PARTIAL, RELEASED, WITHHELD};
 use super::cut::named;
-use super::dispatch::{FragmentAsk, HIDDEN, HIDDEN_ALL, NODES};
+use super::dispatch::{BASE, BASE_MOST, FragmentAsk, HIDDEN, HIDDEN_ALL, NODES};
+use super::rounded::{rounded, rounded_mean, short};
 use super::split::{Merged, MergedBounds, column};
 
 /// Builds the merge plan of one fragment, in the shape of the aggregate it stands for.
@@ -71,6 +72,13 @@ impl Merge<'_> {
         let part = merged.part;
         let add = |aggregates: &mut Unique, name: String, expr| aggregates.add(name, expr);
         add(aggregates, "parts".into(), expr_fn::count(lit(1_i64)));
+        add(aggregates, BASE.into(), expr_fn::max(ident(BASE)));
+        add(aggregates, BASE_MOST.into(), expr_fn::max(ident(BASE_MOST)));
+        if let CellRounding::Mean { sum, count, .. } = merged.rounding {
+            for part in [sum, count] {
+                add(aggregates, format!("sum{part}"), expr_fn::sum(column(part)));
+            }
+        }
         if matches!(merged.bounds, MergedBounds::AtLeast | MergedBounds::Estimate) {
             return;
         }
@@ -101,7 +109,10 @@ impl Merge<'_> {
         for (index, (qualifier, field)) in shown.enumerate() {
             let expr = match self.places.get(index).and_then(|place| keys.get(*place)) {
                 Some(key) => key.clone(),
-                None => self.value(index - self.places.len(), aggregated, keys.is_empty())?,
+                None => {
+                    let aggregate = index - self.places.len();
+                    self.rounded(aggregate, self.value(aggregate, aggregated, keys.is_empty())?)
+                }
             };
             let data_type = self.types.get(index).unwrap_or(field.data_type());
             exprs.push(named(expr, data_type, source.schema(), qualifier, field.name())?);
@@ -115,7 +126,7 @@ impl Merge<'_> {
                 let [lower, upper, status] = if aggregated {
                     self.companions(index, merged)?
                 } else {
-                    whole_companions(merged.part)?
+                    self.whole_companions(merged)?
                 };
                 let names = cells.add(value);
                 for (name, expr, data_type) in [
@@ -188,34 +199,84 @@ impl Merge<'_> {
         }
         let whole = status.clone().eq(lit(RELEASED));
         let all_bounded = own("bounded").eq(ident("parts"));
-        let bounds = match &self.ask.block.output {
+        let bounds = self.bounds_of(part);
+        if merged.bounds == MergedBounds::Unknown || bounds == CellBounds::Unknown {
+            let exact = match merged.rounding {
+                CellRounding::Same => whole,
+                _ => whole.and(ident(BASE_MOST).lt(lit(2_i64))),
+            };
+            let bound = when(exact, value).end()?;
+            return Ok([bound.clone(), bound, status]);
+        }
+        // Bounds come from published numbers alone: what was released, rounded, and what nodes may
+        // hide at most.
+        let half = ident(BASE) / lit(2_i64);
+        let not_negative =
+            |bound: DfExpr| when(bound.clone().lt(lit(0_i64)), lit(0_i64)).otherwise(bound);
+        let low = |sum: &str| not_negative(rounded(own(sum), ident(BASE)) - half.clone());
+        let hidden = ident("hidden_most") - ident("hidden_here");
+        let released = rounded(own("low"), ident(BASE)) + half.clone() + (own("high") - own("low"));
+        let lower = low(if shared { "least" } else { "low" })?;
+        let upper = match bounds {
+            CellBounds::People => {
+                when(whole, released.clone()).when(all_bounded, released + hidden).end()?
+            }
+            CellBounds::Rows | CellBounds::Unknown => when(whole, released).end()?,
+        };
+        Ok([lower, upper, status])
+    }
+
+    fn bounds_of(&self, part: usize) -> CellBounds {
+        match &self.ask.block.output {
             Output::Groups { measures, .. } => {
                 measures.get(part).map_or(CellBounds::Unknown, |m| cell_bounds(m, self.tables))
             }
             Output::Rows { .. } => CellBounds::Unknown,
-        };
-        let hidden = ident("hidden_most") - ident("hidden_here");
-        let (lower, upper) = match (merged.bounds, bounds) {
-            (MergedBounds::Unknown | MergedBounds::AtLeast | MergedBounds::Estimate, _)
-            | (_, CellBounds::Unknown) => (None, None),
-            (_, CellBounds::Rows) => (Some(own("low")), None),
-            (MergedBounds::Sum, CellBounds::People) => {
-                (Some(own("low")), Some(when(all_bounded, own("high") + hidden).end()?))
-            }
-            (MergedBounds::SamePeople, CellBounds::People) => {
-                (Some(own("least")), Some(when(all_bounded, own("high") + hidden).end()?))
-            }
-        };
-        let bound = |open: Option<DfExpr>| match open {
-            Some(open) => when(whole.clone(), value.clone()).otherwise(open),
-            None => when(whole.clone(), value.clone()).end(),
-        };
-        Ok([bound(lower)?, bound(upper)?, status])
+        }
     }
-}
 
-fn whole_companions(part: usize) -> DfResult<[DfExpr; 3]> {
-    Ok([ident(format!("m{part}_lower")), ident(format!("m{part}_upper")), status_column(part)])
+    /// What may be seen of a merged value.
+    fn rounded(&self, index: usize, value: DfExpr) -> DfExpr {
+        let Some(merged) = self.merged.get(index).filter(|_| self.ask.protected) else {
+            return value;
+        };
+        let base = ident(BASE);
+        let part = |part: usize| match self.whole && self.keys > 0 {
+            true => column(part),
+            false => ident(format!("sum{part}")),
+        };
+        match merged.rounding {
+            CellRounding::Whole => rounded(value, base),
+            CellRounding::Mean { whole, sum, count } => {
+                rounded_mean([value, part(sum), part(count)], base, whole)
+            }
+            CellRounding::Digits => short(value, base),
+            CellRounding::Same => value,
+        }
+    }
+
+    /// Of a group that lives at one node: what that node said, rounded where it left that open.
+    fn whole_companions(&self, merged: &Merged) -> DfResult<[DfExpr; 3]> {
+        let part = merged.part;
+        let (lower, upper) = (ident(format!("m{part}_lower")), ident(format!("m{part}_upper")));
+        let open = ident(BASE).gt(lit(1_i64)).and(status_column(part).eq(lit(RELEASED)));
+        let half = ident(BASE) / lit(2_i64);
+        let near = |bound: DfExpr, away: DfExpr| when(open.clone(), away).otherwise(bound);
+        let [lower, upper] = match (merged.rounding, self.bounds_of(part)) {
+            (CellRounding::Same, _) => [lower, upper],
+            (_, CellBounds::Unknown) => {
+                let unknown = lit(ScalarValue::Null);
+                [near(lower, unknown.clone())?, near(upper, unknown)?]
+            }
+            (_, CellBounds::People | CellBounds::Rows) => {
+                let value = rounded(column(part), ident(BASE));
+                let below = value.clone() - half.clone();
+                let below = when(below.clone().lt(lit(0_i64)), lit(0_i64)).otherwise(below)?;
+                [near(lower, below)?, near(upper, value + half)?]
+            }
+        };
+        Ok([lower, upper, status_column(part)])
+    }
 }
 
 fn status_column(part: usize) -> DfExpr {

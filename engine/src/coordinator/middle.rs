@@ -87,7 +87,7 @@ impl Answering {
     ) -> Result<ReleasedBundle, EngineError> {
         match self {
             Self::Node(node) => node.answer(client, request).await,
-            Self::Federation(middle) => middle.answer(request).await,
+            Self::Federation(middle) => middle.answer(client, request).await,
         }
     }
 }
@@ -97,6 +97,8 @@ impl Answering {
 pub struct Middle {
     organisation: String,
     name: Option<String>,
+    /// Users that round what they combine, so that it is not rounded here.
+    coordinators: Vec<String>,
     coordinator: Arc<Coordinator>,
     /// The same coordinator with its nodes named below each path it was asked by.
     paths: Mutex<HashMap<String, Arc<Coordinator>>>,
@@ -134,12 +136,14 @@ impl Middle {
     pub fn new(
         organisation: &str,
         name: Option<String>,
+        coordinators: &[String],
         coordinator: &Arc<Coordinator>,
         limits: &Limits,
     ) -> Arc<Self> {
         Arc::new(Self {
             organisation: organisation.to_owned(),
             name,
+            coordinators: coordinators.to_vec(),
             coordinator: Arc::clone(coordinator),
             paths: Mutex::default(),
             memory: Arc::new(Memory::new(limits)),
@@ -218,6 +222,7 @@ impl Middle {
     /// is no fragment.
     pub async fn answer(
         self: &Arc<Self>,
+        client: &str,
         request: BundleRequest,
     ) -> Result<ReleasedBundle, EngineError> {
         request.check_version()?;
@@ -233,7 +238,9 @@ impl Middle {
             purpose: request.purpose,
             on_unavailable: request.on_unavailable,
         };
-        let running = Arc::new(coordinator.running(behalf, &coverage));
+        let running = coordinator.running(behalf, &coverage);
+        let rounds_itself = self.coordinators.iter().any(|user| user == client);
+        let running = Arc::new(if rounds_itself { running.passed_on() } else { running });
         for round in &plans.rounds {
             let none = BTreeMap::new();
             coordinator.run_round(&plans.fragments, &none, round, &running).await?;
@@ -388,10 +395,16 @@ fn header_of(output: &Planned, running: &Running) -> FragmentHeader {
     let hidden = said.fold(Hidden::default(), |all, one| Hidden {
         k: all.k.max(one.k),
         people: all.people.saturating_add(one.people),
+        round_to: all.round_to.max(one.round_to),
+        rounded_to: all.rounded_to.max(one.rounded_to),
     });
+    let base = running.base_of(&hidden);
+    let here = Some(base).filter(|base| *base > 1);
     FragmentHeader {
         k: output.shape.keys.map(|_| hidden.k.unwrap_or(K_FLOOR)),
         hidden: output.shape.keys.map(|_| hidden.people),
+        round_to: hidden.round_to.filter(|_| here.is_none()),
+        rounded_to: hidden.rounded_to.max(here),
         epochs: vec![],
     }
 }

@@ -6,13 +6,13 @@
 //!   coordinator   counts per bin, added over nodes ─► linear within the bin
 //! ```
 //! No value of a row travels, and no sketch. A bin that was withheld is not there, so the answer is
-//! an estimate in any case. Below the first edge and from the last one on nothing is known of how
+//! an estimate in any case. Where nodes leave rounding to the coordinator, the counts are rounded first. Below the first edge and from the last one on nothing is known of how
 //! values lie, so nothing is interpolated there. Main types: [`Percentiles`], [`BinnedPercentile`].
 
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, AsArray, Int64Array};
-use datafusion::arrow::compute::cast;
+use datafusion::arrow::compute::{cast, max};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Int64Type};
 use datafusion::common::utils::SingleRowListArrayBuilder;
 use datafusion::common::{Result, ScalarValue, internal_err};
@@ -25,8 +25,10 @@ use datafusion::logical_expr::{
 };
 use hedgerow_policies::{
     BinaryOperator, ColumnContract, Expr, Literal, Refusal, Role, Rule, TableContract, TypeName,
+    round_to,
 };
 
+use super::dispatch::BASE;
 use super::split::column;
 use crate::error::EngineError;
 
@@ -80,7 +82,8 @@ impl Percentiles {
     /// bin as key `key`, and for the count of rows as their first measure.
     pub(crate) fn values(&self, key: usize, bins: &Bins) -> Vec<DfExpr> {
         let value = |p: &f64| {
-            BinnedPercentile::udaf(*p, &bins.edges).call(vec![ident(format!("k{key}")), column(0)])
+            let bin = ident(format!("k{key}"));
+            BinnedPercentile::udaf(*p, &bins.edges).call(vec![bin, column(0), ident(BASE)])
         };
         self.percents.iter().map(value).collect()
     }
@@ -235,7 +238,7 @@ impl BinnedPercentile {
             name: format!("percentile_of_bins_{p}"),
             p: p.to_bits(),
             edges: edges.iter().map(|edge| edge.to_bits()).collect(),
-            signature: Signature::any(2, Volatility::Immutable),
+            signature: Signature::any(3, Volatility::Immutable),
         }))
     }
 }
@@ -255,8 +258,11 @@ impl AggregateUDFImpl for BinnedPercentile {
 
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
         let counts = Field::new_list_field(DataType::Int64, true);
-        let name = format_state_name(args.name, "counts");
-        Ok(vec![Arc::new(Field::new_list(name, counts, true))])
+        let name = |what: &str| format_state_name(args.name, what);
+        Ok(vec![
+            Arc::new(Field::new_list(name("counts"), counts, true)),
+            Arc::new(Field::new(name("base"), DataType::Int64, true)),
+        ])
     }
 
     fn accumulator(&self, _args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
@@ -264,6 +270,7 @@ impl AggregateUDFImpl for BinnedPercentile {
             p: f64::from_bits(self.p),
             edges: self.edges.iter().map(|bits| f64::from_bits(*bits)).collect(),
             counts: vec![0; self.edges.len() + 1],
+            base: 1,
         }))
     }
 }
@@ -274,6 +281,8 @@ struct Histogram {
     p: f64,
     edges: Vec<f64>,
     counts: Vec<i64>,
+    /// What counts are rounded to (G8).
+    base: i64,
 }
 
 impl Histogram {
@@ -286,10 +295,12 @@ impl Histogram {
 
     /// The percentile, linear within its bin; `None` where nothing is known, or in an open-ended bin.
     fn percentile(&self) -> Option<f64> {
-        let total = self.counts.iter().fold(0_i64, |sum, count| sum.saturating_add(*count));
-        let rank = self.p * total as f64;
+        let base = i128::from(self.base);
+        let counts: Vec<f64> =
+            self.counts.iter().map(|count| round_to(i128::from(*count), base) as f64).collect();
+        let rank = self.p * counts.iter().sum::<f64>();
         let mut below = 0.0;
-        for (bin, count) in self.counts.iter().map(|count| *count as f64).enumerate() {
+        for (bin, count) in counts.into_iter().enumerate() {
             if count > 0.0 && below + count >= rank {
                 let (low, high) = (self.edges.get(bin.checked_sub(1)?)?, self.edges.get(bin)?);
                 return Some(low + (high - low) * ((rank - below) / count).clamp(0.0, 1.0));
@@ -302,7 +313,11 @@ impl Histogram {
 
 impl Accumulator for Histogram {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        let [bins, counts] = values else { return internal_err!("a bin and a count are wanted") };
+        let [bins, counts, bases] = values else {
+            return internal_err!("a bin, a count and a base are wanted");
+        };
+        let bases = cast(bases, &DataType::Int64)?;
+        self.base = max(bases.as_primitive::<Int64Type>()).unwrap_or(1).max(self.base);
         let (bins, counts) = (cast(bins, &DataType::Int64)?, cast(counts, &DataType::Int64)?);
         let both = bins.as_primitive::<Int64Type>().iter().zip(counts.as_primitive::<Int64Type>());
         for (bin, count) in both {
@@ -324,11 +339,15 @@ impl Accumulator for Histogram {
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
         let counts: ArrayRef = Arc::new(Int64Array::from(self.counts.clone()));
-        Ok(vec![SingleRowListArrayBuilder::new(counts).build_list_scalar()])
+        let counts = SingleRowListArrayBuilder::new(counts).build_list_scalar();
+        Ok(vec![counts, ScalarValue::Int64(Some(self.base))])
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        let [lists] = states else { return internal_err!("one list of counts is wanted") };
+        let [lists, bases] = states else {
+            return internal_err!("a list of counts and a base are wanted");
+        };
+        self.base = max(bases.as_primitive::<Int64Type>()).unwrap_or(1).max(self.base);
         for counts in lists.as_list::<i32>().iter().flatten() {
             for (bin, count) in counts.as_primitive::<Int64Type>().iter().enumerate() {
                 self.add(bin, count.unwrap_or(0));

@@ -38,6 +38,8 @@ pub(crate) struct Running {
     parts: Mutex<BTreeMap<String, Part>>,
     /// What is seen of the run, where that is asked for.
     analysis: Option<Arc<Analysis>>,
+    /// Whether the asker rounds what is released, so that it is passed on as it is.
+    passed_on: bool,
 }
 
 /// What nodes may hide of a fragment in a group that none of them released.
@@ -47,6 +49,10 @@ pub(crate) struct Hidden {
     pub(crate) k: Option<u32>,
     /// Most people, over all of them.
     pub(crate) people: u32,
+    /// The largest base that what they released is still to be rounded to.
+    pub(crate) round_to: Option<u32>,
+    /// The largest base that some of them rounded to.
+    pub(crate) rounded_to: Option<u32>,
 }
 
 /// On whose behalf, and how, a statement is run.
@@ -90,7 +96,18 @@ impl Running {
             parameters: Mutex::default(),
             parts: Mutex::default(),
             analysis: None,
+            passed_on: false,
         }
+    }
+
+    /// The same for an asker that rounds what it combines.
+    pub(crate) fn passed_on(self) -> Self {
+        Self { passed_on: true, ..self }
+    }
+
+    /// The base that released values are rounded to here.
+    pub(crate) fn base_of(&self, hidden: &Hidden) -> u32 {
+        hidden.round_to.filter(|_| !self.passed_on).unwrap_or(1)
     }
 
     /// The same, watched.

@@ -33,6 +33,7 @@ use super::explain::explain;
 use super::federate::federate;
 use super::federation::Federation;
 use super::fragment::FederatedPlanner;
+use super::marks;
 use super::own_tables::OwnTables;
 use super::plan_cache::{PlanCache, PlanCounts, is_repeatable, plan_bytes};
 use super::rounds::{Round, rounds};
@@ -219,8 +220,14 @@ impl Coordinator {
         let mut config =
             session_config(partitions).with_default_catalog_and_schema(CATALOG, SHARED);
         config = config.with_information_schema(true);
-        let state =
-            state_builder(config, &limits).with_query_planner(Arc::new(FederatedPlanner)).build();
+        let marks = marks::functions();
+        let mut builder =
+            state_builder(config, &limits).with_query_planner(Arc::new(FederatedPlanner));
+        if let Some(scalar) = builder.scalar_functions() {
+            scalar.retain(|function| marks.iter().all(|mark| mark.name() != function.name()));
+            scalar.extend(marks);
+        }
+        let state = builder.build();
         let catalog = Arc::new(FederationCatalog::new(&federation, &views, &own));
         state.catalog_list().register_catalog(CATALOG.to_owned(), catalog);
         let one = state.config().clone().with_target_partitions(1);

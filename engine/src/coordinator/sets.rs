@@ -65,7 +65,7 @@ impl<'a> Sets<'a> {
         let mut value = call.clone();
         value.params.args = call.params.args.iter().map(|a| self.key(a, places)).collect();
         let value = DfExpr::AggregateFunction(value);
-        Ok(Merged { value, part: 0, bounds: MergedBounds::Unknown })
+        Ok(Merged::of(value, 0, MergedBounds::Unknown))
     }
 }
 

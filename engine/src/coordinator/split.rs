@@ -23,8 +23,8 @@ use datafusion::functions_aggregate::expr_fn;
 use datafusion::logical_expr::expr::AggregateFunction as DfAggregate;
 use datafusion::logical_expr::{Expr as DfExpr, ExprSchemable, cast, ident};
 use hedgerow_policies::{
-    AggregateFunction as F, Block, Expr, Measure, Protection, Role, Scope, TableContract, TypeName,
-    widened,
+    AggregateFunction as F, Block, CellRounding, Expr, Measure, Protection, Role, Scope,
+    TableContract, TypeName, rounding, widened,
 };
 
 use super::exact_sum::addend;
@@ -39,6 +39,8 @@ pub(crate) struct Merged {
     pub(crate) part: usize,
     /// What bounds of the parts say of the whole.
     pub(crate) bounds: MergedBounds,
+    /// How it is rounded where nodes leave that to the coordinator; a mean's places are of parts.
+    pub(crate) rounding: CellRounding,
 }
 
 /// What the bounds of node-side parts say of the merged value.
@@ -57,9 +59,14 @@ pub(crate) enum MergedBounds {
 }
 
 impl Merged {
+    /// A value that is not rounded.
+    pub(crate) fn of(value: DfExpr, part: usize, bounds: MergedBounds) -> Self {
+        Self { value, part, bounds, rounding: CellRounding::Same }
+    }
+
     /// An estimate over released groups; it has no part of its own.
     pub(crate) fn estimate(value: DfExpr) -> Self {
-        Self { value, part: 0, bounds: MergedBounds::Estimate }
+        Self { value, part: 0, bounds: MergedBounds::Estimate, rounding: CellRounding::Same }
     }
 }
 
@@ -91,7 +98,7 @@ impl Parts {
         }
     }
 
-    /// Splits one aggregate.
+    /// Splits one aggregate, and says how it is rounded.
     ///
     /// `call` is the aggregate as resolved over `input`, `measure` its lowered form; `whole` says
     /// that every group lives at one node, so that nothing needs merging.
@@ -106,9 +113,30 @@ impl Parts {
         let protected = tables.iter().any(|table| table.is_protected());
         let exact = if protected { exact(call, measure, input, tables)? } else { None };
         let measure = exact.as_ref().unwrap_or(measure);
+        let merged = self.split_exact(call, measure, input, tables, whole)?;
+        let rounding = match (protected, rounding(measure, tables), merged.bounds) {
+            (false, ..) | (true, _, MergedBounds::AtLeast) => CellRounding::Same,
+            (true, CellRounding::Mean { whole: numbers, .. }, _) => {
+                let (sum, count) = self.parts_of_mean(call, measure, input)?;
+                CellRounding::Mean { whole: numbers, sum, count }
+            }
+            (true, other, _) => other,
+        };
+        Ok(Merged { rounding, ..merged })
+    }
+
+    fn split_exact(
+        &mut self,
+        call: &DfAggregate,
+        measure: &Measure,
+        input: &DFSchema,
+        tables: &[Arc<TableContract>],
+        whole: bool,
+    ) -> Result<Merged, NotABlock> {
+        let protected = tables.iter().any(|table| table.is_protected());
         if whole {
             let part = self.add(measure.clone());
-            return Ok(Merged { value: column(part), part, bounds: MergedBounds::Sum });
+            return Ok(Merged::of(column(part), part, MergedBounds::Sum));
         }
         if measure.distinct {
             return match (protected, is_count_of_values(measure, tables)) {
@@ -122,7 +150,7 @@ impl Parts {
         }
         let direct = |parts: &mut Self, merge: fn(DfExpr) -> DfExpr, bounds| {
             let part = parts.add(measure.clone());
-            Ok(Merged { value: merge(column(part)), part, bounds })
+            Ok(Merged::of(merge(column(part)), part, bounds))
         };
         match measure.function {
             F::Count => direct(self, expr_fn::sum, MergedBounds::Sum),
@@ -148,7 +176,7 @@ impl Parts {
             | F::RegrSxx
             | F::RegrSxy
             | F::RegrSyy => self.moments_of_two(call, measure, input),
-            F::People => Err(NotABlock::new("the gate's own aggregate")),
+            F::People | F::Profile => Err(NotABlock::new("the gate's own aggregate")),
         }
     }
 
@@ -180,11 +208,7 @@ impl Parts {
         let mut value = call.clone();
         value.params.args = vec![ident(format!("k{place}"))];
         value.params.filter = None;
-        Ok(Merged {
-            value: DfExpr::AggregateFunction(value),
-            part: 0,
-            bounds: MergedBounds::Unknown,
-        })
+        Ok(Merged::of(DfExpr::AggregateFunction(value), 0, MergedBounds::Unknown))
     }
 
     /// `count(DISTINCT person)` over a protected table.
@@ -208,11 +232,9 @@ impl Parts {
         };
         let part = self.add(measure.clone());
         Ok(match scope {
-            Scope::Organisation => {
-                Merged { value: expr_fn::sum(column(part)), part, bounds: MergedBounds::Sum }
-            }
+            Scope::Organisation => Merged::of(expr_fn::sum(column(part)), part, MergedBounds::Sum),
             Scope::Federation => {
-                Merged { value: expr_fn::max(column(part)), part, bounds: MergedBounds::SamePeople }
+                Merged::of(expr_fn::max(column(part)), part, MergedBounds::SamePeople)
             }
         })
     }
@@ -223,23 +245,27 @@ impl Parts {
         measure: &Measure,
         input: &DFSchema,
     ) -> Result<Merged, NotABlock> {
-        let [argument] = measure.arguments.as_slice() else {
-            return Err(NotABlock::new("avg of several arguments"));
-        };
-        let (data_type, returns) = types(call, input)?;
-        let (argument, data_type) = match data_type.first() {
-            Some(decimal @ DataType::Decimal128(..)) => (argument.clone(), decimal.clone()),
-            Some(number) if number.is_numeric() => (as_double(argument, number), DataType::Float64),
-            _ => return Err(NotABlock::new("avg of something that is no number")),
-        };
+        let (_, returns) = types(call, input)?;
+        let (_, data_type) = mean_argument(call, measure, input)?;
+        let (sum, count) = self.parts_of_mean(call, measure, input)?;
+        let merge = MergeState::udaf(Arc::clone(&call.func), vec![data_type], returns);
+        Ok(merged(&merge, vec![column(count), column(sum)], count))
+    }
+
+    /// Sum and count of a mean.
+    fn parts_of_mean(
+        &mut self,
+        call: &DfAggregate,
+        measure: &Measure,
+        input: &DFSchema,
+    ) -> Result<(usize, usize), NotABlock> {
+        let (argument, data_type) = mean_argument(call, measure, input)?;
         let count = self.add(part(measure, F::Count, [argument.clone()]));
         let addend = match addend(&data_type) {
             Some(wide) => as_type(&argument, wide),
             None => argument,
         };
-        let sum = self.add(part(measure, F::Sum, [addend]));
-        let merge = MergeState::udaf(Arc::clone(&call.func), vec![data_type], returns);
-        Ok(merged(&merge, vec![column(count), column(sum)], count))
+        Ok((self.add(part(measure, F::Sum, [addend])), count))
     }
 
     fn moments_of_one(
@@ -350,12 +376,28 @@ fn exact(
     Ok(Some(Measure { arguments: vec![argument], ..measure.clone() }))
 }
 
+/// What a mean is of, in the type in which it is added up.
+fn mean_argument(
+    call: &DfAggregate,
+    measure: &Measure,
+    input: &DFSchema,
+) -> Result<(Expr, DataType), NotABlock> {
+    let [argument] = measure.arguments.as_slice() else {
+        return Err(NotABlock::new("avg of several arguments"));
+    };
+    match types(call, input)?.0.first() {
+        Some(decimal @ DataType::Decimal128(..)) => Ok((argument.clone(), decimal.clone())),
+        Some(number) if number.is_numeric() => Ok((as_double(argument, number), DataType::Float64)),
+        _ => Err(NotABlock::new("avg of something that is no number")),
+    }
+}
+
 fn merged(
     merge: &Arc<datafusion::logical_expr::AggregateUDF>,
     state: Vec<DfExpr>,
     part: usize,
 ) -> Merged {
-    Merged { value: merge.call(state), part, bounds: MergedBounds::Unknown }
+    Merged::of(merge.call(state), part, MergedBounds::Unknown)
 }
 
 /// The node column of a part.

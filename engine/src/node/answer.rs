@@ -14,12 +14,12 @@ use futures::{StreamExt, TryStreamExt};
 use hedgerow_catalog::{Contracts, Limits, NodeDescription, NodeTables, ServerConfig, TableState};
 use hedgerow_policies::{
     Admission, Block, Executed, LedgerContext, LedgerRecord, Policy, Released, ReleasedFragment,
-    TableContract, admit, admit_bundle, gate, ledger_records,
+    Rounds, TableContract, admit, admit_bundle, gate, ledger_records,
 };
 
 use super::executor::{EmbeddedExecutor, FragmentExecutor};
 use super::ledger::Ledger;
-use super::totality::check_total;
+use super::totality::total;
 use super::wire_types::in_wire_types;
 use crate::block::{Lowering, ScanTarget, emit};
 use crate::channel::{BundleRequest, FragmentHeader, ReplyHeader, random_start};
@@ -175,7 +175,11 @@ impl Node {
     ) -> Result<ReleasedBundle, EngineError> {
         let judged = self.judge(&request).await?;
         let release = self.releases.fetch_add(1, Ordering::Relaxed);
-        let header = self.header(&request, &judged, format!("{}-{release}", self.started));
+        let rounds = match self.policy.rounds_itself(client) {
+            true => Rounds::Asker,
+            false => Rounds::Here,
+        };
+        let header = self.header(&request, &judged, format!("{}-{release}", self.started), rounds);
         let memory = self.memory.statement();
         let held = account(&memory);
         let mut executed = Vec::with_capacity(judged.len());
@@ -183,7 +187,7 @@ impl Node {
             let answer = self.execute(one, &memory, &held).await?;
             executed.push((one.admission.clone(), answer));
         }
-        let fragments = gate(executed)?;
+        let fragments = gate(executed, rounds)?;
         self.check_released(fragments.get())?;
         let records = self.records(&header, client, &request, &judged, fragments.get());
         self.ledger.append(&records).await?;
@@ -256,9 +260,10 @@ impl Node {
                         .to_owned(),
             });
         }
-        if matches!(admission, Admission::Protected { .. }) {
-            check_total(&plan, &self.state)?;
-        }
+        let plan = match admission {
+            Admission::Open => plan,
+            Admission::Protected { .. } => total(&plan, &self.state)?,
+        };
         let plan = self.state.optimize(&plan).map_err(EngineError::from_execution)?;
         Ok(Judged { block, admission, plan })
     }
@@ -324,16 +329,24 @@ impl Node {
         request: &BundleRequest,
         judged: &[Arc<Judged>],
         release_id: String,
+        rounds: Rounds,
     ) -> ReplyHeader {
         let fragments = judged
             .iter()
             .map(|j| {
-                let k = match &j.admission {
+                let columns = match &j.admission {
                     Admission::Open => None,
-                    Admission::Protected { columns, .. } => Some(columns.k),
+                    Admission::Protected { columns, .. } => Some(columns),
                 };
-                let hidden = k.map(|k| k.saturating_sub(1));
-                FragmentHeader { k, hidden, epochs: self.epochs(&j.block) }
+                let k = columns.map(|columns| columns.k);
+                let base = columns.and_then(|columns| columns.round_to);
+                FragmentHeader {
+                    k,
+                    hidden: k.map(|k| k.saturating_sub(1)),
+                    round_to: base.filter(|_| rounds == Rounds::Asker),
+                    rounded_to: base.filter(|_| rounds == Rounds::Here),
+                    epochs: self.epochs(&j.block),
+                }
             })
             .collect();
         ReplyHeader {

@@ -9,9 +9,12 @@ mod answer;
 mod executor;
 mod ledger;
 mod people;
+mod profile;
 mod totality;
 mod wire_types;
+mod wrapper;
 
 pub use answer::{Node, ReleasedBundle};
 pub use executor::{EmbeddedExecutor, FragmentExecutor};
 pub(crate) use people::people_udaf;
+pub(crate) use profile::profile_udaf;

@@ -31,7 +31,7 @@ pub(crate) fn people_udaf() -> Arc<AggregateUDF> {
     Arc::clone(&UDAF)
 }
 
-static HASH_KEY: LazyLock<RandomState> =
+pub(super) static HASH_KEY: LazyLock<RandomState> =
     LazyLock::new(|| RandomState::with_seed(StdRandomState::new().hash_one(0_u8)));
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -63,7 +63,7 @@ impl People {
     }
 }
 
-fn constant(value: &ScalarValue) -> Option<i64> {
+pub(super) fn constant(value: &ScalarValue) -> Option<i64> {
     match value {
         ScalarValue::Int64(k) => *k,
         _ => None,
@@ -242,7 +242,7 @@ impl Groups {
 }
 
 /// Where a condition is met: true, and not NULL.
-fn truths(filter: &BooleanArray) -> BooleanBuffer {
+pub(super) fn truths(filter: &BooleanArray) -> BooleanBuffer {
     match filter.nulls() {
         None => filter.values().clone(),
         Some(valid) => filter.values() & valid.inner(),
@@ -319,7 +319,7 @@ impl GroupsAccumulator for Groups {
 }
 
 /// The group of a row; one that does not exist where there is none.
-fn in_groups(indices: &[usize]) -> impl Fn(usize) -> usize {
+pub(super) fn in_groups(indices: &[usize]) -> impl Fn(usize) -> usize {
     |row| indices.get(row).copied().unwrap_or(usize::MAX)
 }
 
@@ -332,21 +332,17 @@ fn hash_lists(counts: &[u32], hashes: Vec<u64>) -> Result<ArrayRef> {
 
 /// The same for a question without group keys.
 #[derive(Debug)]
-struct Single(Groups);
+pub(super) struct Single<G>(pub(super) G);
 
-impl Accumulator for Single {
+impl<G: GroupsAccumulator + Sync + std::fmt::Debug> Accumulator for Single<G> {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        self.0.grow(1);
-        match values.first() {
-            Some(people) => self.0.add_rows(people, |_| 0, None),
-            None => internal_err!("hedgerow_people without a person"),
-        }
+        let rows = values.first().map_or(0, |values| values.len());
+        self.0.update_batch(values, &vec![0; rows], None, 1)
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        self.0.grow(1);
-        let counted = self.0.counts.first().copied().unwrap_or(0);
-        Ok(ScalarValue::Int64(Some(i64::from(counted))))
+        self.0.merge_batch(&[], &[], 1)?;
+        ScalarValue::try_from_array(&self.0.evaluate(EmitTo::All)?, 0)
     }
 
     fn size(&self) -> usize {
@@ -354,17 +350,14 @@ impl Accumulator for Single {
     }
 
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        self.0.grow(1);
-        let state = GroupsAccumulator::state(&mut self.0, EmitTo::All)?;
+        self.0.merge_batch(&[], &[], 1)?;
+        let state = self.0.state(EmitTo::All)?;
         state.iter().map(|list| ScalarValue::try_from_array(list, 0)).collect()
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        self.0.grow(1);
-        if let Some(states) = states.first() {
-            self.0.merge(states, |_| 0);
-        }
-        Ok(())
+        let rows = states.first().map_or(0, |states| states.len());
+        self.0.merge_batch(states, &vec![0; rows], 1)
     }
 }
 

@@ -10,6 +10,7 @@ mod inline;
 mod joins;
 mod measures;
 mod people;
+mod proofs;
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -167,6 +168,11 @@ fn observations(number: usize) -> String {
 }
 
 async fn world() -> World {
+    world_with("preset = \"primary_only\"\nk = 10\n").await
+}
+
+/// The same with another policy at every node.
+async fn world_with(policy: &str) -> World {
     let folder = tempfile::tempdir().unwrap();
     let mut contracts = Contracts::default();
     for (file, text) in CONTRACTS {
@@ -207,7 +213,7 @@ async fn world() -> World {
         let mut text = format!(
             "organisation = \"{organisation}\"\ncontracts = \"contracts\"\n\
              [tls]\ncertificate = \"c.pem\"\nkey = \"k.pem\"\n[users]\nfile = \"u.toml\"\n\
-             [policy]\npreset = \"primary_only\"\nk = 10\n[ledger]\nfile = \"ledger.ndjson\"\n"
+             [policy]\n{policy}[ledger]\nfile = \"ledger.ndjson\"\n"
         );
         for (table, _) in CONTRACTS {
             writeln!(text, "[tables.{table}]\npath = \"{table}.csv\"").unwrap();

@@ -81,7 +81,16 @@ fn header(fragments: usize) -> ReplyHeader {
         preset: "nhs".to_owned(),
         policy_hash: "p".to_owned(),
         snapshot: "none".to_owned(),
-        fragments: vec![FragmentHeader { k: Some(10), hidden: Some(9), epochs: vec![] }; fragments],
+        fragments: vec![
+            FragmentHeader {
+                k: Some(10),
+                hidden: Some(9),
+                round_to: None,
+                rounded_to: None,
+                epochs: vec![]
+            };
+            fragments
+        ],
         signature: None,
     }
 }

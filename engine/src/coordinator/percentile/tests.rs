@@ -14,7 +14,8 @@ fn bin(value: f64) -> usize {
 }
 
 fn histogram(p: f64, values: &[f64]) -> Histogram {
-    let mut histogram = Histogram { p, edges: EDGES.to_vec(), counts: vec![0; EDGES.len() + 1] };
+    let mut histogram =
+        Histogram { p, edges: EDGES.to_vec(), counts: vec![0; EDGES.len() + 1], base: 1 };
     let bins = values.iter().map(|value| bin(*value) as i64);
     let counts = Int64Array::from(vec![1; values.len()]);
     let batch: [ArrayRef; 2] = [Arc::new(Int64Array::from_iter_values(bins)), Arc::new(counts)];

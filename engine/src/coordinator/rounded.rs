@@ -1,0 +1,122 @@
+//! Rounding of what was combined (rule G8), as functions of the merge plan.
+//!
+//! | function | of | yields |
+//! | --- | --- | --- |
+//! | `rounded(value, base)` | a count, or a sum of whole numbers | the nearest multiple |
+//! | `rounded_mean(mean, sum, count, base)` | a mean and its parts | rounded sum by rounded count |
+//! | `rounded_mean_of_sum(…)` | the same of other numbers | sum by rounded count |
+//! | `short(value, base)` | a variance, correlation, regression | three significant digits |
+//!
+//! The base stands in a column, since only the nodes' replies say it; one below 2 rounds nothing.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array};
+use datafusion::arrow::compute::kernels::cmp::gt;
+use datafusion::arrow::compute::kernels::zip::zip;
+use datafusion::arrow::datatypes::{DataType, Int64Type};
+use datafusion::common::{Result, internal_err};
+use datafusion::logical_expr::{
+    ColumnarValue, Expr as DfExpr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    Volatility,
+};
+use hedgerow_policies::{mean_of, round_values, three_digits};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum How {
+    Whole,
+    Mean { whole: bool },
+    Digits,
+}
+
+/// `rounded(value, base)`.
+pub(crate) fn rounded(value: DfExpr, base: DfExpr) -> DfExpr {
+    call(How::Whole, vec![value, base])
+}
+
+/// `rounded_mean(mean, sum, count, base)`; `whole` says that it is one of whole numbers.
+pub(crate) fn rounded_mean(parts: [DfExpr; 3], base: DfExpr, whole: bool) -> DfExpr {
+    call(How::Mean { whole }, parts.into_iter().chain([base]).collect())
+}
+
+/// `short(value, base)`.
+pub(crate) fn short(value: DfExpr, base: DfExpr) -> DfExpr {
+    call(How::Digits, vec![value, base])
+}
+
+fn call(how: How, arguments: Vec<DfExpr>) -> DfExpr {
+    let signature = Signature::variadic_any(Volatility::Immutable);
+    ScalarUDF::from(Rounding { how, signature }).call(arguments)
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Rounding {
+    how: How,
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for Rounding {
+    fn name(&self) -> &str {
+        match self.how {
+            How::Whole => "rounded",
+            How::Mean { whole: true } => "rounded_mean",
+            How::Mean { whole: false } => "rounded_mean_of_sum",
+            How::Digits => "short",
+        }
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
+        match arguments.first() {
+            Some(value) => Ok(value.clone()),
+            None => internal_err!("nothing to round"),
+        }
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let arrays = ColumnarValue::values_to_arrays(&args.args)?;
+        let rounded = match (self.how, arrays.as_slice()) {
+            (How::Whole, [value, base]) => whole(value, bases(base)?)?,
+            (How::Mean { whole: numbers }, [mean, sum, count, base]) => {
+                let base = bases(base)?;
+                let sum = if numbers { whole(sum, base)? } else { Arc::clone(sum) };
+                let rounded = mean_of(&sum, &whole(count, base)?, mean.data_type())?;
+                where_rounded(base, &rounded, mean)?
+            }
+            (How::Digits, [value, base]) => {
+                where_rounded(bases(base)?, &three_digits(value)?, value)?
+            }
+            _ => return internal_err!("rounding takes a value and a base"),
+        };
+        Ok(ColumnarValue::Array(rounded))
+    }
+}
+
+/// A sum of whole numbers may be of any number type: of those that are not rounded it is what it is.
+fn whole(values: &ArrayRef, bases: &Int64Array) -> Result<ArrayRef> {
+    match values.data_type() {
+        DataType::Int64 | DataType::Float64 | DataType::Decimal128(..) => {
+            Ok(round_values(values, bases)?)
+        }
+        other => internal_err!("{other} is not rounded"),
+    }
+}
+
+fn bases(base: &ArrayRef) -> Result<&Int64Array> {
+    match base.as_primitive_opt::<Int64Type>() {
+        Some(bases) => Ok(bases),
+        None => internal_err!("a base is a whole number"),
+    }
+}
+
+fn where_rounded(bases: &Int64Array, rounded: &ArrayRef, exact: &ArrayRef) -> Result<ArrayRef> {
+    let one = Int64Array::new_scalar(1);
+    let chosen: BooleanArray = gt(bases, &one)?;
+    if chosen.true_count() == 0 {
+        return Ok(Arc::clone(exact));
+    }
+    Ok(zip(&chosen, rounded, exact)?)
+}
