@@ -39,7 +39,6 @@ async fn existence_is_of_the_same_person() {
         "S4: SELECT count(*) AS m0 FROM spell s LEFT SEMI JOIN obs o ON o.id = s.person_number",
         "S4: SELECT count(*) AS m0 FROM spell s LEFT SEMI JOIN person p ON p.person_number = s.person_number AND p.person_number = 3",
         "S4: SELECT count(*) AS m0 FROM spell s LEFT ANTI JOIN person p ON p.person_number = s.person_number AND s.spell_number = 3",
-        "S9: SELECT count(*) AS m0 FROM spell s LEFT SEMI JOIN person p ON p.person_number = s.person_number AND 1 / (s.hours - 1) > 0",
         "S5: SELECT count(*) AS m0 FROM spell WHERE person_number NOT IN (SELECT person_number FROM person)",
         "S6: SELECT count(*) AS m0 FROM spell s LEFT SEMI JOIN (SELECT chapter, count(*) AS n FROM spell GROUP BY chapter) AS d ON d.chapter = s.chapter AND d.n = 3",
         "S2: SELECT n AS k0, count(*) AS m0 FROM (SELECT person_number, count(*) AS n FROM spell GROUP BY person_number) AS d GROUP BY n",

@@ -11,6 +11,7 @@ mod joins;
 mod measures;
 mod people;
 mod proofs;
+mod total;
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -52,13 +53,13 @@ columns = [
   { name = "person_number", type = "int64", roles = ["identifier"] },
   { name = "consultant", type = "int64", roles = ["identifier"] },
   { name = "chapter", type = "utf8", roles = ["dimension"] },
-  { name = "hours", type = "float64", roles = ["measure"], continuous = true, bins = [0, 200, 400, 700] },
+  { name = "hours", type = "float64", nullable = false, roles = ["measure"], continuous = true, bins = [0, 200, 400, 700] },
   { name = "admitted", type = "date32", roles = ["dimension"] },
   { name = "discharged", type = "timestamp", roles = ["dimension"] },
   { name = "ended", type = "date32", roles = ["dimension"] },
-  { name = "visits", type = "int32", roles = ["measure"] },
-  { name = "cost", type = "decimal128(12,2)", roles = ["measure"] },
-  { name = "extra", type = "int32", roles = ["measure"] },
+  { name = "visits", type = "int32", nullable = false, roles = ["measure"] },
+  { name = "cost", type = "decimal128(12,2)", nullable = false, roles = ["measure"] },
+  { name = "extra", type = "int32", nullable = false, roles = ["measure"] },
 ]
 "#,
     ),
@@ -562,8 +563,6 @@ async fn measures_and_shapes() {
         "S1.shape: SELECT chapter AS k0, count(*) AS m0 FROM spell GROUP BY chapter ORDER BY sum(hours)",
         "0A000: SELECT chapter AS k0, count(*) AS m0 FROM spell GROUP BY ROLLUP (chapter)",
         "S1: SELECT chapter AS c0 FROM spell",
-        "S9: SELECT count(*) AS m0 FROM spell WHERE 1 / (hours - 1) > 0",
-        "S9: SELECT count(*) AS m0 FROM spell WHERE chapter ~ 'x'",
         "S9: SELECT count(*) AS m0 FROM spell WHERE md5(chapter) = 'x'",
         "0A000: SELECT count(*) AS m0 FROM spell WHERE random() < 0.5",
         "error: SELECT count(*) AS m0 FROM spell TABLESAMPLE BERNOULLI (10)",

@@ -70,14 +70,6 @@ async fn arithmetic_neither_wraps_nor_fails() {
         "S9: SELECT sum(arrow_cast(visits, 'Decimal128(27, 0)') * cost) AS m0 FROM spell",
         "S9: SELECT sum(arrow_cast(visits, 'Decimal128(3, 0)') + cost) AS m0 FROM spell",
         "S9: SELECT sum(arrow_cast(hours, 'Decimal128(12, 2)') + cost) AS m0 FROM spell",
-        "S9: SELECT count(*) AS m0 FROM spell WHERE visits + 1 = 2",
-        "S9: SELECT count(*) AS m0 FROM spell WHERE hours - 1.0 > 3.0",
-        "S9: SELECT count(*) AS m0 FROM spell WHERE arrow_cast(ended - admitted, 'Int16') = 1",
-        "S9: SELECT count(*) AS m0 FROM spell WHERE discharged - discharged IS NULL",
-        "S9: SELECT count(*) AS m0 FROM spell WHERE admitted + INTERVAL '1 month' < ended",
-        "S9: SELECT count(*) AS m0 FROM spell WHERE admitted + INTERVAL '1' DAY IS DISTINCT FROM ended",
-        "S9: SELECT count(*) AS m0 FROM spell WHERE date_part('month', admitted + INTERVAL '1' DAY) = 2",
-        "S9: SELECT count(*) AS m0 FROM spell WHERE date_part('hour', admitted) = 1",
     ];
     let twins = [
         "SELECT sum(arrow_cast(visits, 'Decimal128(10, 0)') + arrow_cast(extra, 'Decimal128(10, 0)')) AS m0 FROM spell",
