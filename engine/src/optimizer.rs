@@ -6,6 +6,7 @@
 //! | a column that a condition fixes counts as fixed where grouping sets or outer joins make it NULL | nothing is known of their columns |
 //! | sorts of a union count on columns that are equal in some of its parts only | nothing is known of their columns |
 //! | LIMIT leaves windows without rows they look at | never below a window (`dialect`) |
+//! | a sort that is not needed hands its LIMIT on to sorts below filters and windows | LIMIT stands above such a sort |
 //!
 //! Entry: [`physical_rules`].
 
@@ -27,6 +28,8 @@ use datafusion::physical_plan::filter_pushdown::{
     ChildPushdownResult, FilterDescription, FilterPushdownPhase, FilterPushdownPropagation,
 };
 use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec, SortMergeJoinExec};
+use datafusion::physical_plan::limit::GlobalLimitExec;
+use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 
@@ -43,6 +46,7 @@ pub(crate) fn physical_rules() -> Vec<Rule> {
     for rule in PhysicalOptimizer::new().rules {
         if rule.name() == FIRST_TO_CONCLUDE {
             rules.push(Arc::new(ForgetNulled));
+            rules.push(Arc::new(LimitAbove));
         }
         rules.push(match MOVES_FILTERS.contains(&rule.name()) {
             true => Arc::new(UniqueNames { rule }),
@@ -159,6 +163,47 @@ fn makes_known_columns_null(node: &dyn ExecutionPlan) -> bool {
 /// Tells whether some columns are known to be equal, or to be constants.
 fn is_known(node: &Arc<dyn ExecutionPlan>) -> bool {
     !node.properties().eq_properties.eq_group().is_empty()
+}
+
+/// Puts the limit of a sort above it where something below it is sorted as well.
+#[derive(Debug)]
+struct LimitAbove;
+
+impl PhysicalOptimizerRule for LimitAbove {
+    fn optimize(
+        &self,
+        plan: Arc<dyn ExecutionPlan>,
+        _config: &ConfigOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let apart = plan.transform_up(|node| {
+            let Some(sort) = node.downcast_ref::<SortExec>() else {
+                return Ok(Transformed::no(node));
+            };
+            let limit = sort.fetch().filter(|_| is_sorted_within(sort.input()));
+            let Some(limit) = limit.filter(|_| !sort.preserve_partitioning()) else {
+                return Ok(Transformed::no(node));
+            };
+            let all = SortExec::new(sort.expr().clone(), Arc::clone(sort.input()));
+            let limited = GlobalLimitExec::new(Arc::new(all), 0, Some(limit));
+            Ok(Transformed::yes(Arc::new(limited) as Arc<dyn ExecutionPlan>))
+        })?;
+        Ok(apart.data)
+    }
+
+    fn name(&self) -> &str {
+        "LimitAbove"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+/// Tells whether a part of a plan sorts or has to be sorted.
+fn is_sorted_within(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    plan.downcast_ref::<SortExec>().is_some()
+        || plan.required_input_ordering().iter().any(Option::is_some)
+        || plan.children().into_iter().any(is_sorted_within)
 }
 
 /// Passes its input on; nothing is known of its columns.
@@ -324,5 +369,13 @@ mod tests {
         let parts = "SELECT id, first_value(n) OVER (PARTITION BY k ORDER BY n DESC) FROM a \
                      WHERE k = 'x' ORDER BY id LIMIT 1";
         assert_eq!(rows(parts).await, ["1|30|"]);
+    }
+
+    #[tokio::test]
+    async fn filters_and_windows_see_rows_behind_the_limit_of_a_sort() {
+        let sql = "SELECT id FROM (SELECT id, n, count(*) OVER () AS all_rows, \
+                     ntile(4) OVER (ORDER BY id) AS part FROM a) AS t \
+                   WHERE n >= 20 AND part < all_rows ORDER BY id LIMIT 2";
+        assert_eq!(rows(sql).await, ["2|", "3|"]);
     }
 }
