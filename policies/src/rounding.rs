@@ -145,8 +145,14 @@ pub fn round_values(values: &ArrayRef, bases: &Int64Array) -> Result<ArrayRef, A
             });
             Arc::new(rounded.collect::<Float64Array>())
         }
+        _ if bases.clone().all(|base| base < 2) => Arc::clone(values),
         other => {
-            return Err(ArrowError::InvalidArgumentError(format!("{other} is not rounded")));
+            let wide = match other {
+                DataType::Decimal256(_, scale) => DataType::Decimal128(38, *scale),
+                _ => DataType::Int64,
+            };
+            let bases = bases.map(Some).collect();
+            cast(&round_values(&cast(values, &wide)?, &bases)?, other)?
         }
     })
 }

@@ -79,11 +79,11 @@ impl ScalarUDFImpl for Rounding {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let arrays = ColumnarValue::values_to_arrays(&args.args)?;
         let rounded = match (self.how, arrays.as_slice()) {
-            (How::Whole, [value, base]) => whole(value, bases(base)?)?,
+            (How::Whole, [value, base]) => round_values(value, bases(base)?)?,
             (How::Mean { whole: numbers }, [mean, sum, count, base]) => {
                 let base = bases(base)?;
-                let sum = if numbers { whole(sum, base)? } else { Arc::clone(sum) };
-                let rounded = mean_of(&sum, &whole(count, base)?, mean.data_type())?;
+                let sum = if numbers { round_values(sum, base)? } else { Arc::clone(sum) };
+                let rounded = mean_of(&sum, &round_values(count, base)?, mean.data_type())?;
                 where_rounded(base, &rounded, mean)?
             }
             (How::Digits, [value, base]) => {
@@ -92,16 +92,6 @@ impl ScalarUDFImpl for Rounding {
             _ => return internal_err!("rounding takes a value and a base"),
         };
         Ok(ColumnarValue::Array(rounded))
-    }
-}
-
-/// A sum of whole numbers may be of any number type: of those that are not rounded it is what it is.
-fn whole(values: &ArrayRef, bases: &Int64Array) -> Result<ArrayRef> {
-    match values.data_type() {
-        DataType::Int64 | DataType::Float64 | DataType::Decimal128(..) => {
-            Ok(round_values(values, bases)?)
-        }
-        other => internal_err!("{other} is not rounded"),
     }
 }
 

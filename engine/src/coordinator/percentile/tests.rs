@@ -18,7 +18,9 @@ fn histogram(p: f64, values: &[f64]) -> Histogram {
         Histogram { p, edges: EDGES.to_vec(), counts: vec![0; EDGES.len() + 1], base: 1 };
     let bins = values.iter().map(|value| bin(*value) as i64);
     let counts = Int64Array::from(vec![1; values.len()]);
-    let batch: [ArrayRef; 2] = [Arc::new(Int64Array::from_iter_values(bins)), Arc::new(counts)];
+    let bases = Arc::new(Int64Array::from(vec![1; values.len()]));
+    let bins = Arc::new(Int64Array::from_iter_values(bins));
+    let batch: [ArrayRef; 3] = [bins, Arc::new(counts), bases];
     histogram.update_batch(&batch).unwrap();
     histogram
 }
@@ -66,7 +68,8 @@ fn parts_add_up_in_any_order() {
         let mut merged = histogram(0.5, &[]);
         for part in [first, second] {
             let state = histogram(0.5, part).state().unwrap();
-            merged.merge_batch(&[state[0].to_array().unwrap()]).unwrap();
+            let state: Vec<ArrayRef> = state.iter().map(|s| s.to_array().unwrap()).collect();
+            merged.merge_batch(&state).unwrap();
         }
         assert_eq!(merged.percentile(), whole);
     }
@@ -77,7 +80,9 @@ fn what_is_withheld_or_has_no_value_is_in_no_bin() {
     let mut counted = histogram(0.5, &[]);
     let bins: ArrayRef = Arc::new(Int64Array::from(vec![Some(1), None, Some(2), Some(99)]));
     let counts: ArrayRef = Arc::new(Int64Array::from(vec![Some(10), Some(50), None, Some(70)]));
-    counted.update_batch(&[bins, counts]).unwrap();
+    let bases: ArrayRef = Arc::new(Int64Array::from(vec![5; 4]));
+    counted.update_batch(&[bins, counts, bases]).unwrap();
+    assert_eq!(counted.base, 5);
     assert_eq!(counted.counts, [0, 10, 0, 0, 0, 0, 0, 0, 0]);
 }
 
