@@ -115,7 +115,7 @@ async fn grow(data: &Path) -> Result<(), Failure> {
     let mut nodes: Vec<RunningServer> = vec![];
     for size in SIZES {
         for (node, name) in names.iter().enumerate().take(size).skip(nodes.len()) {
-            let config = node_config(data, node % NODES, name, &[NATION_PART]);
+            let config = node_config(data, node % NODES, name, "", &[NATION_PART]);
             nodes.push(start(path, name, &config).await?);
         }
         let urls: Vec<String> = nodes.iter().map(url).collect();

@@ -49,6 +49,8 @@ pub(crate) struct Extra {
     pub(crate) contracts: Vec<(String, String)>,
     /// More of the configuration of each node.
     pub(crate) node_configs: Vec<String>,
+    /// More of the `[policy]` of every node.
+    pub(crate) policy: &'static str,
 }
 
 /// One server process.
@@ -75,7 +77,7 @@ impl Federation {
         }
         let mut nodes = vec![];
         for (node, name) in names.iter().enumerate() {
-            let mut config = node_config(data, node, name, &TABLES);
+            let mut config = node_config(data, node, name, extra.policy, &TABLES);
             config.push_str(extra.node_configs.get(node).map_or("", String::as_str));
             fs::write(path.join(name).join("serve.toml"), config)?;
             nodes.push(Server::start(path, name).await?);
@@ -245,10 +247,17 @@ file = \"../users.toml\"
 format = \"json\"
 ";
 
-/// The configuration of a node called `name` that serves what `node` has of the tables.
-pub(crate) fn node_config(data: &Path, node: usize, name: &str, tables: &[Table]) -> String {
+/// The configuration of a node called `name` that serves what `node` has of the tables, under
+/// these further rules.
+pub(crate) fn node_config(
+    data: &Path,
+    node: usize,
+    name: &str,
+    policy: &str,
+    tables: &[Table],
+) -> String {
     let mut text = format!(
-        "organisation = \"{name}\"\n{COMMON}[policy]\npreset = \"primary_only\"\nk = 10\n\
+        "organisation = \"{name}\"\n{COMMON}[policy]\npreset = \"primary_only\"\nk = 10\n{policy}\
          [ledger]\nfile = \"ledger.ndjson\"\n"
     );
     for table in tables {

@@ -74,7 +74,7 @@ async fn add(
         if available_mib() < SPARE_MIB {
             return Ok(false);
         }
-        let config = node_config(data, node % NODES, name, &[NATION_PART]);
+        let config = node_config(data, node % NODES, name, "", &[NATION_PART]);
         fs::write(folder.join(name).join("serve.toml"), config)?;
         nodes.push(Server::start(folder, name).await?);
     }

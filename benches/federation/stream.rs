@@ -106,6 +106,7 @@ fn extra(readings: &Path) -> Extra {
     Extra {
         contracts: vec![("reading".to_owned(), CONTRACT.to_owned())],
         node_configs: (0..NODES).map(served).collect(),
+        policy: "",
     }
 }
 

@@ -6,7 +6,7 @@
 //!
 //! Over the protected tables many questions have the answers of the union without what fewer
 //! than ten people at an organisation are behind, kept in `NAME.csv`. Every other question is
-//! answered, or refused with words that help.
+//! answered, or refused with words that help, and answered in the form of `NAME.protected.sql`.
 //!
 //! ```text
 //! warehouse   one DataFusion over the union; questions narrowed to one organisation
@@ -51,8 +51,10 @@ const KEPT: [&str; 15] = [
     "32_stay_bands",
     "34_slow_hours",
 ];
-/// At least so many are answered over the protected tables. It may only grow.
-const ANSWERED_MIN: usize = 21;
+/// At least so many are answered over the protected tables as they are written. It may only grow.
+const ANSWERED_MIN: usize = 22;
+/// What the name of a question ends with in the form that protected tables answer.
+const REWRITTEN: &str = ".protected";
 /// Organisations with every table: one in the contracts' layout, one with its own.
 const ALONE: [&str; 2] = ["northmoor", "westlea"];
 
@@ -202,8 +204,9 @@ fn questions() -> Vec<(String, String)> {
     let mut found = vec![];
     for entry in fs::read_dir(folder()).unwrap() {
         let path = entry.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "sql") {
-            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if let Some(name) = name.strip_suffix(".sql").filter(|name| !name.ends_with(REWRITTEN)) {
+            let name = name.to_owned();
             let text = fs::read_to_string(&path).unwrap();
             assert!(text.starts_with("-- "), "{name} does not say what it asks");
             found.push((name, text.trim_end().trim_end_matches(';').to_owned()));
@@ -306,32 +309,62 @@ async fn protected_a_federation_answers_with_groups_of_ten() {
     .await;
 }
 
-/// Prints what became of each question; `--nocapture` shows it.
+/// Prints what became of each question, and how many cells it has beside those of open tables;
+/// `--nocapture` shows it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 #[expect(clippy::print_stdout, reason = "the list is for people to read")]
-async fn protected_every_question_is_answered_or_refused_with_a_hint() {
+async fn protected_every_question_is_answered_or_refused_with_a_form_that_is() {
     let world = in_time(World::demo()).await;
     let mut client = world.client().await;
     let (mut list, mut answered, mut failed) = (String::new(), 0, vec![]);
     for (name, sql) in questions() {
+        let rewritten = folder().join(format!("{name}{REWRITTEN}.sql"));
         let outcome = match in_time(client.try_ask(&sql)).await {
             Ok(answer) => {
                 answered += 1;
-                let rows: usize = answer.batches.iter().map(|batch| batch.num_rows()).sum();
-                format!("answered: {rows} rows")
+                if rewritten.exists() {
+                    failed.push(format!("{name} needs no other form any more"));
+                }
+                format!("answered: {}", shown(&answer))
             }
             Err(error) => {
                 let refused = ["42501", "0A000"].contains(&error.sqlstate.as_str());
                 if !refused || error.hint.as_deref().is_none_or(str::is_empty) {
                     failed.push(format!("{name}: {}", told(&error)));
                 }
-                told(&error)
+                match in_time(in_other_form(&mut client, &rewritten)).await {
+                    Ok(answer) => format!("in another form: {} | {}", shown(&answer), told(&error)),
+                    Err(other) => {
+                        failed.push(format!("{name}{REWRITTEN}: {other}"));
+                        told(&error)
+                    }
+                }
             }
         };
         writeln!(list, "{name:26} {outcome}").unwrap();
     }
     in_time(world.shutdown()).await;
-    println!("{list}{answered} of {QUESTIONS} are answered");
+    println!("{list}{answered} of {QUESTIONS} are answered as they are written");
     assert_none_failed(&failed);
     assert!(answered >= ANSWERED_MIN, "only {answered} are answered:\n{list}");
+}
+
+/// Asks a question in the form that protected tables answer.
+async fn in_other_form(client: &mut Client, file: &Path) -> Result<Answer, String> {
+    let sql = fs::read_to_string(file).map_err(|error| error.to_string())?;
+    let sql = sql.trim_end().trim_end_matches(';');
+    let answer = client.try_ask(sql).await.map_err(|error| told(&error))?;
+    match answer.batches.iter().any(|batch| batch.num_rows() > 0) {
+        true => Ok(answer),
+        false => Err("no rows".to_owned()),
+    }
+}
+
+/// How much of an answer is there: rows, and cells that are not NULL.
+fn shown(answer: &Answer) -> String {
+    let rows: usize = answer.batches.iter().map(|batch| batch.num_rows()).sum();
+    let columns = || answer.batches.iter().flat_map(|batch| batch.columns());
+    let all: usize = columns().map(|column| column.len()).sum();
+    let nulls: usize = columns().map(|column| column.null_count()).sum();
+    format!("{rows} rows, {:.0} % of cells", 100.0 * (all - nulls) as f64 / all.max(1) as f64)
 }
