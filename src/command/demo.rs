@@ -1,13 +1,14 @@
 //! `hedgerow demo`: a federation of fictional organisations on this machine.
 
+use std::fs;
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use hedgerow_catalog::LogFormat;
 use hedgerow_flight::Credentials;
 
-use super::error::CommandError;
+use super::error::{CommandError, UsageError};
 use super::serve::stop_signal;
 use super::shell::{ShellArguments, Target};
 use crate::demo::{ANALYST, DataOptions, Demo as Federation, DemoOptions};
@@ -38,6 +39,11 @@ pub(super) struct Demo {
           value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(0..=6))]
     boards: usize,
 
+    /// Disclosure rules of every organisation: a TOML file with the keys of `[policy]`, such as
+    /// `complement = true`. The coordinator's user is `coordinator`.
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+
     /// Another seed makes other data.
     #[arg(long, value_name = "N", default_value_t = DataOptions::default().seed)]
     seed: u64,
@@ -60,7 +66,8 @@ impl Demo {
         log::init(LogFormat::Human, filter.as_deref().unwrap_or(default))?;
         let data =
             DataOptions { people: self.people, organisations: self.organisations, seed: self.seed };
-        let options = DemoOptions { data, boards: self.boards, directory: self.directory };
+        let policy = self.policy.as_deref().map(read_policy).transpose()?;
+        let options = DemoOptions { data, boards: self.boards, policy, directory: self.directory };
         let federation = tokio::select! {
             biased;
             _ = tokio::signal::ctrl_c() => return Err(CommandError::Interrupted),
@@ -73,6 +80,13 @@ impl Demo {
         federation.shutdown().await;
         done
     }
+}
+
+/// The keys of a policy; whether they are right is checked as part of a node's configuration.
+fn read_policy(path: &Path) -> Result<toml::Table, UsageError> {
+    let wrong = |why: String| UsageError::Policy { path: path.to_owned(), why };
+    let text = fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+    text.parse().map_err(|error: toml::de::Error| wrong(error.to_string()))
 }
 
 /// A note on progress, for somebody who watches.

@@ -69,6 +69,14 @@ pub enum UsageError {
     /// No password.
     #[error("no password: give `--password-file FILE` or set HEDGEROW_PASSWORD")]
     NoPassword,
+    /// The file of a policy cannot be read, or is no TOML.
+    #[error("cannot read the policy `{}`: {why}", path.display())]
+    Policy {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
     /// The file of a password cannot be read.
     #[error("cannot read `{}`", path.display())]
     PasswordFile {

@@ -32,7 +32,7 @@ use super::organisations::{boards, organisations};
 use super::write::DataOptions;
 use crate::files::TemporaryFolder;
 use crate::server::{ServeError, bind, run_on};
-use settings::Settings;
+use settings::{Settings, policy_toml};
 
 /// The coordinator's folder, and its user at the nodes.
 const COORDINATOR: &str = "coordinator";
@@ -40,12 +40,14 @@ const COORDINATOR: &str = "coordinator";
 pub const ANALYST: &str = "analyst";
 
 /// What to start.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct DemoOptions {
     /// The data.
     pub data: DataOptions,
     /// Care boards between the organisations and the coordinator; none by default.
     pub boards: usize,
+    /// Disclosure rules of every organisation, as the keys of `[policy]`; none for the preset alone.
+    pub policy: Option<toml::Table>,
     /// Where data and configuration are kept; without it data are cached and the rest is temporary.
     pub directory: Option<PathBuf>,
 }
@@ -132,7 +134,8 @@ impl Demo {
         };
         tell("starting servers");
         let boards = boards(options.boards, &organisations);
-        let settings = Settings { organisations, boards, data, folder: folder.clone() };
+        let policy = options.policy.as_ref().map(policy_toml).unwrap_or_default();
+        let settings = Settings { organisations, boards, data, folder: folder.clone(), policy };
         settings.check_kept()?;
         let listeners = listen(&folder, &settings.servers())?;
         let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>();

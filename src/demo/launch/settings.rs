@@ -23,6 +23,14 @@ pub(super) struct Settings {
     pub(super) data: PathBuf,
     /// Where everything else goes; may be the same folder.
     pub(super) folder: PathBuf,
+    /// The `[policy]` of every organisation, as TOML; empty where it is the preset alone.
+    pub(super) policy: String,
+}
+
+/// The keys of `[policy]` as a section of a configuration.
+pub(super) fn policy_toml(keys: &toml::Table) -> String {
+    let lines = keys.iter().map(|(key, value)| format!("{key} = {value}\n"));
+    format!("[policy]\n{}\n", lines.collect::<String>())
 }
 
 /// File of the analyst's password.
@@ -60,6 +68,19 @@ impl Settings {
             let found = format!("boards = {}", if boards { kept.len() } else { 0 });
             return Err(LaunchError::OtherDemo { path: self.folder.clone(), found });
         }
+        self.check_policy()
+    }
+
+    /// Checks that a policy that is asked for is the one that is kept.
+    fn check_policy(&self) -> Result<(), LaunchError> {
+        for organisation in self.organisations.iter().filter(|_| !self.policy.is_empty()) {
+            let path = self.folder.join(&organisation.id).join("serve.toml");
+            let kept = fs::read_to_string(&path);
+            if !kept.map_err(|source| LaunchError::File { path, source })?.contains(&self.policy) {
+                let found = format!("with another policy of `{}`", organisation.id);
+                return Err(LaunchError::OtherDemo { path: self.folder.clone(), found });
+            }
+        }
         Ok(())
     }
 
@@ -87,7 +108,10 @@ impl Settings {
         for board in &self.boards {
             let Some(address) = of(board.id) else { continue };
             let mut text = common_config(board.name, address);
-            text.push_str(&format!("\n[federation]\norganisation = \"{}\"\n", board.id));
+            text.push_str(&format!(
+                "\n[federation]\norganisation = \"{}\"\ncoordinators = [\"{COORDINATOR}\"]\n",
+                board.id
+            ));
             text.push_str(&nodes_config("../coordinator/node.password", &board.organisations, &of));
             self.write_missing(&format!("{}/serve.toml", board.id), &text)?;
         }
@@ -144,7 +168,10 @@ impl Settings {
         let DemoOrganisation { id, name, .. } = organisation;
         let common = common_config(name, address);
         let tables = self.tables(organisation);
-        format!("organisation = \"{id}\"\n{common}\n[ledger]\nfile = \"ledger.ndjson\"\n\n{tables}")
+        let policy = &self.policy;
+        format!(
+            "organisation = \"{id}\"\n{common}\n{policy}[ledger]\nfile = \"ledger.ndjson\"\n\n{tables}"
+        )
     }
 
     /// The tables, with absolute paths where the data are in another folder.
@@ -252,6 +279,7 @@ mod tests {
             boards: vec![],
             data: folder.path().join("data"),
             folder: folder.path().to_owned(),
+            policy: String::new(),
         };
         let addresses: Vec<SocketAddr> =
             (4001..4007).map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port))).collect();
@@ -283,6 +311,7 @@ mod tests {
             boards,
             data: folder.path().join("data"),
             folder: folder.path().to_owned(),
+            policy: String::new(),
         };
         let addresses: Vec<SocketAddr> =
             (4001..4009).map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port))).collect();
