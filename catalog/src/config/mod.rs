@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use hedgerow_policies::{Dominance, Policy, PolicyError, PolicySettings};
 use serde::Deserialize;
 
+use crate::description::PublicRules;
 use crate::document::{Document, file_name, read_text};
 use crate::error::CatalogError;
 pub use limits::Limits;
@@ -128,6 +129,17 @@ impl PolicyConfig {
     /// The threshold configured for one table, where there is one.
     pub fn k_for(&self, table: &str) -> Option<u32> {
         self.tables.get(table).map(|policy| policy.k).or(self.k)
+    }
+
+    /// What analysts may know of it beside preset and threshold.
+    pub fn public_rules(&self) -> PublicRules {
+        PublicRules {
+            complement: self.complement,
+            p_percent: self.p_percent,
+            dominance_n: self.dominance.map(|dominance| dominance.n),
+            dominance_share: self.dominance.map(|dominance| dominance.share),
+            round_to: self.round_to,
+        }
     }
 
     /// The policy it configures.
