@@ -185,6 +185,6 @@ mod tests {
             assert!(documents.contains(&format!("`{}`", rule.id())), "{rule}");
             assert_eq!(Rule::from_id(rule.id()), Some(rule));
         }
-        assert_eq!(Rule::from_id("S0.nothing"), None);
+        assert_eq!(Rule::from_id("nothing"), None);
     }
 }

@@ -294,7 +294,7 @@ async fn epochs_change_with_the_files() {
 #[tokio::test]
 async fn a_node_describes_itself() {
     let world = World::new();
-    let text = "[tables.pathway]\npath = \"gone.parquet\"\n[policy]\nround_to = 5\n\
+    let text = "round_to = 5\n[tables.pathway]\npath = \"gone.parquet\"\n\
                 [policy.tables.pathway]\nk = 15";
     let tables = world.open(text).await;
     let description = tables.describe(&config(text, world.folder.path()));
