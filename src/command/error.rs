@@ -69,6 +69,12 @@ pub enum UsageError {
     /// No password.
     #[error("no password: give `--password-file FILE` or set HEDGEROW_PASSWORD")]
     NoPassword,
+    /// A coordinator's configuration where a node's is needed.
+    #[error("`{}` makes no node: it has no `[tables.NAME]`; name a node's configuration", path.display())]
+    NotANode {
+        /// The configuration.
+        path: PathBuf,
+    },
     /// The file of a password cannot be read.
     #[error("cannot read `{}`", path.display())]
     PasswordFile {
