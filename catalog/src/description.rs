@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 /// A node and its tables.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NodeDescription {
     /// Its organisation's id.
     pub organisation: String,
@@ -21,7 +21,7 @@ pub struct NodeDescription {
 }
 
 /// One organisation of a federation that answers a wider one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Member {
     /// Its path below the federation's id: `northmoor`, or `midshire/northmoor` where a federation
     /// lies between.
@@ -37,7 +37,7 @@ pub struct Member {
 }
 
 /// One table of a node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TableDescription {
     /// The contract's name.
     pub name: String,
@@ -54,6 +54,47 @@ pub struct TableDescription {
     pub preset: String,
     /// The configured threshold in people; the preset's when `None`.
     pub k: Option<u32>,
+    /// What else is public of the node's rules; `None` where it is not said: by a node of an earlier
+    /// version, and by a federation, which has no rules of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<PublicRules>,
     /// Data epoch; empty when the table cannot be asked.
     pub epoch: String,
+}
+
+/// The rules that a node may add to its preset, as far as analysts may know them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct PublicRules {
+    /// G3: whether those who do not contribute to a cell are counted as well.
+    #[serde(default)]
+    pub complement: bool,
+    /// G4, p%.
+    #[serde(default)]
+    pub p_percent: Option<f64>,
+    /// G4, (n, k): how many people.
+    #[serde(default)]
+    pub dominance_n: Option<u32>,
+    /// G4, (n, k): their largest share.
+    #[serde(default)]
+    pub dominance_share: Option<f64>,
+    /// G8: the base that numbers are rounded to.
+    #[serde(default)]
+    pub round_to: Option<u32>,
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "test")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_of_an_earlier_version_say_nothing_of_their_rules() {
+        let earlier = r#"{"name": "pathway", "contract_version": 1, "contract_fingerprint": "0",
+            "conforming": true, "differences": [], "preset": "primary_only", "k": null, "epoch": ""}"#;
+        let table: TableDescription = serde_json::from_str(earlier).unwrap();
+        assert_eq!(table.rules, None);
+        let later = earlier.replace("\"k\"", r#""rules": {"complement": true, "new": 1}, "k""#);
+        let table: TableDescription = serde_json::from_str(&later).unwrap();
+        assert_eq!(table.rules, Some(PublicRules { complement: true, ..PublicRules::default() }));
+    }
 }

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use hedgerow_policies::ContractViolation;
+use hedgerow_policies::{ContractViolation, PolicyError};
 
 /// Everything that stops a server from starting because of its files.
 ///
@@ -150,7 +150,7 @@ pub enum ContractProblem {
 }
 
 /// What is wrong with a configuration that is well-formed TOML.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ConfigProblem {
     /// No role at all.
     #[error(
@@ -206,6 +206,15 @@ pub enum ConfigProblem {
         /// The id.
         organisation: String,
     },
+    /// A table for which there is no contract.
+    #[error("there is no contract of that name in the folder `contracts`{nearest}")]
+    TableWithoutContract {
+        /// The contract that may have been meant.
+        nearest: Nearest,
+    },
+    /// A policy that does not hold.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
     /// A policy for a table that this server does not have.
     #[error("there is no `[tables.{table}]`{nearest}")]
     PolicyWithoutTable {

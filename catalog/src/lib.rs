@@ -28,7 +28,7 @@ pub use config::{
     TlsConfig, UsersConfig, ViewConfig, configuration_reference,
 };
 pub use contracts::{Contracts, arrow_schema, shared_schema, visible_schema};
-pub use description::{Member, NodeDescription, TableDescription};
+pub use description::{Member, NodeDescription, PublicRules, TableDescription};
 pub use error::{CatalogError, ConfigProblem, ContractProblem, Nearest};
 pub use ipc::check_ipc_schema;
 pub use node_tables::{NodeTable, NodeTables, TableState};

@@ -77,6 +77,12 @@ pub enum UsageError {
         /// Why.
         why: String,
     },
+    /// A coordinator's configuration where a node's is needed.
+    #[error("`{}` makes no node: it has no `[tables.NAME]`; name a node's configuration", path.display())]
+    NotANode {
+        /// The configuration.
+        path: PathBuf,
+    },
     /// The file of a password cannot be read.
     #[error("cannot read `{}`", path.display())]
     PasswordFile {

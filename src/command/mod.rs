@@ -5,6 +5,7 @@
 
 mod demo;
 mod error;
+mod policy;
 mod serve;
 mod shell;
 mod sql;
@@ -43,6 +44,7 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Demo(demo::Demo),
+    Policy(policy::Policy),
     Serve(serve::Serve),
     Sql(sql::Sql),
 }
@@ -69,6 +71,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
 async fn dispatch(command: Command) -> Result<bool, CommandError> {
     match command {
         Command::Demo(demo) => demo.run().await,
+        Command::Policy(policy) => policy.run().await,
         Command::Serve(serve) => serve.run().await.map(|()| true),
         Command::Sql(sql) => sql.run().await,
     }

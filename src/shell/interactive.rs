@@ -69,7 +69,8 @@ async fn run_text(session: &mut Session, text: &str) -> Result<Outcome, ShellErr
 async fn names(session: &mut Session) -> Vec<String> {
     let mut names = session.words("SELECT table_name FROM system.tables").await;
     names.extend(session.words("SELECT column_name FROM system.columns").await);
-    names.extend(["system.nodes", "system.tables", "system.columns"].map(str::to_owned));
+    let system = ["system.nodes", "system.tables", "system.columns", "system.policies"];
+    names.extend(system.map(str::to_owned));
     names.sort();
     names.dedup();
     names

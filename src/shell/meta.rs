@@ -7,8 +7,11 @@ pub(crate) enum Meta {
     Quit,
     /// `\?`
     Help,
-    /// `\d` and `\dt`, `\d TABLE`, `\nodes`: a question to the `system` schema.
+    /// `\d` and `\dt`, `\d TABLE`, `\nodes`, `\policy`, `\policy TABLE`: a question to the `system`
+    /// schema.
     Ask(String),
+    /// `\why`
+    Why,
     /// `\timing [on|off]`
     Timing(Option<bool>),
     /// `\x [on|off]`
@@ -23,6 +26,9 @@ pub(crate) const HELP: &str = "\
 \\d TABLE      columns of a table
 \\dt           tables
 \\nodes        organisations: who is up, what they serve
+\\policy       disclosure rules of each organisation, by table
+\\policy TABLE those of one table
+\\why          the rule behind the last refusal, or what the marks of the last answer mean
 \\timing       show how long statements take, on or off
 \\x            one line per value instead of one per row, on or off
 \\?            this help
@@ -32,7 +38,8 @@ A statement ends with `;` and may span lines. Ctrl-C cancels it, at the organisa
 A line that begins with a space is not kept in the history.";
 
 /// All names, for completion.
-pub(crate) const NAMES: [&str; 7] = ["\\d", "\\dt", "\\nodes", "\\timing", "\\x", "\\?", "\\q"];
+pub(crate) const NAMES: [&str; 9] =
+    ["\\d", "\\dt", "\\nodes", "\\policy", "\\why", "\\timing", "\\x", "\\?", "\\q"];
 
 impl Meta {
     /// Understands a line that begins with `\`.
@@ -51,6 +58,11 @@ impl Meta {
                  FROM system.nodes"
                     .to_owned(),
             ),
+            ("\\policy", None) => {
+                Self::Ask(format!("{POLICIES} ORDER BY table_name, organisation"))
+            }
+            ("\\policy", Some(table)) => Self::Ask(policies_of(table)),
+            ("\\why", None) => Self::Why,
             ("\\timing", None) => Self::Timing(None),
             ("\\timing", Some(word)) => {
                 switch(word).map_or(unknown(line), |on| Self::Timing(Some(on)))
@@ -67,6 +79,9 @@ impl Meta {
 const TABLES: &str = "SELECT table_name, kind, protection, reference, organisations, description \
                       FROM system.tables ORDER BY table_name";
 
+const POLICIES: &str = "SELECT organisation, table_name, preset, k, complement, p_percent, \
+                        dominance_n, dominance_share, round_to FROM system.policies";
+
 fn unknown(line: &str) -> Meta {
     Meta::Unknown(line.to_owned())
 }
@@ -81,11 +96,21 @@ fn switch(word: &str) -> Option<bool> {
 
 /// The columns of a table; a name with a schema before it means the same contract.
 fn columns_of(table: &str) -> String {
-    let name = table.rsplit('.').next().unwrap_or(table).trim_matches('"').replace('\'', "''");
     format!(
         "SELECT column_name, data_type, roles, description FROM system.columns \
-         WHERE table_name = '{name}'"
+         WHERE table_name = '{}'",
+        contract_name(table)
     )
+}
+
+/// The rules that each organisation has for a table.
+fn policies_of(table: &str) -> String {
+    format!("{POLICIES} WHERE table_name = '{}' ORDER BY organisation", contract_name(table))
+}
+
+/// The name without a schema, as it stands in a string constant.
+fn contract_name(table: &str) -> String {
+    table.rsplit('.').next().unwrap_or(table).trim_matches('"').replace('\'', "''")
 }
 
 #[cfg(test)]
@@ -100,5 +125,9 @@ mod tests {
         assert_eq!(Meta::parse("\\x maybe"), Meta::Unknown("\\x maybe".to_owned()));
         let Meta::Ask(sql) = Meta::parse("\\d shared.per'son;") else { unreachable!() };
         assert!(sql.ends_with("= 'per''son'"), "{sql}");
+        let Meta::Ask(sql) = Meta::parse("\\policy shared.person;") else { unreachable!() };
+        assert!(sql.contains("system.policies WHERE table_name = 'person'"), "{sql}");
+        assert!(matches!(Meta::parse("\\policy"), Meta::Ask(_)));
+        assert_eq!(Meta::parse("\\why;"), Meta::Why);
     }
 }

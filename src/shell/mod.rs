@@ -8,6 +8,7 @@
 //!         render       table │ csv │ json │ ndjson, companions folded into marks
 //!         legend       what the marks mean, which organisations answered
 //!         problem      errors with rule, hint and position
+//!         why          the rule behind a refusal, the meaning of marks
 //! ```
 //!
 //! [`interactive`] reads from a terminal, [`script`] from a file, a pipe or the command line. What
@@ -32,6 +33,7 @@ mod session;
 mod splitter;
 mod table;
 mod text;
+mod why;
 
 pub use error::ShellError;
 pub use format::Format;

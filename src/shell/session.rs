@@ -13,6 +13,7 @@ use super::meta::{HELP, Meta};
 use super::problem::write_problem;
 use super::render::{Summary, TableOptions, renderer};
 use super::splitter::Input;
+use super::why::{Last, Seen};
 
 /// Columns of the terminal that one value about tables and organisations may take.
 const CATALOG_WIDTH_MAX: usize = 200;
@@ -47,6 +48,7 @@ pub struct Session {
     settings: Settings,
     out: Box<dyn Write + Send>,
     notes: Box<dyn Write + Send>,
+    last: Last,
 }
 
 impl Session {
@@ -57,7 +59,7 @@ impl Session {
         out: Box<dyn Write + Send>,
         notes: Box<dyn Write + Send>,
     ) -> Self {
-        Self { client, settings, out, notes }
+        Self { client, settings, out, notes, last: Last::default() }
     }
 
     /// Runs one input.
@@ -76,14 +78,19 @@ impl Session {
     /// Asks a statement until it is answered or the user presses Ctrl-C, which drops the question
     /// and with it all work for it at the organisations.
     async fn statement(&mut self, statement: &str) -> Result<Outcome, ShellError> {
+        self.last = Last::Nothing;
         let answered = tokio::select! {
             biased;
             _ = tokio::signal::ctrl_c() => None,
             answered = self.ask(statement) => Some(answered?),
         };
         match answered {
-            Some(Ok(())) => Ok(Outcome::Done),
+            Some(Ok(seen)) => {
+                self.last = Last::from(seen);
+                Ok(Outcome::Done)
+            }
             Some(Err(error)) => {
+                self.last = Last::from(&error);
                 self.out.flush()?;
                 write_problem(&error, statement, &mut self.notes)?;
                 Ok(Outcome::Failed)
@@ -96,27 +103,32 @@ impl Session {
         }
     }
 
-    async fn ask(&mut self, statement: &str) -> Result<Result<(), WireError>, ShellError> {
+    /// The marks that its answer has.
+    async fn ask(&mut self, statement: &str) -> Result<Result<Seen, WireError>, ShellError> {
         let start = Instant::now();
         let mut stream = match self.client.query(statement).await {
             Ok(stream) => stream,
             Err(error) => return Ok(Err(error)),
         };
         if stream.schema.fields().is_empty() {
-            return Ok(drain(stream).await);
+            return Ok(drain(stream).await.map(|()| Seen::default()));
         }
         let Settings { format, table, timing } = self.settings;
+        let mut seen = Seen::default();
         let mut renderer = renderer(format, table, &stream.schema, &mut self.out)?;
         while let Some(batch) = stream.next().await {
             match batch {
-                Ok(batch) => renderer.batch(&batch, &mut self.out)?,
+                Ok(batch) => {
+                    seen.batch(&batch);
+                    renderer.batch(&batch, &mut self.out)?;
+                }
                 Err(error) => return Ok(Err(error)),
             }
         }
         let elapsed = timing.then(|| start.elapsed());
         let summary = Summary { coverage: stream.coverage().cloned(), elapsed };
         renderer.finish(&summary, &mut self.out, &mut self.notes)?;
-        Ok(Ok(()))
+        Ok(Ok(seen))
     }
 
     async fn command(&mut self, line: &str) -> Result<Outcome, ShellError> {
@@ -124,6 +136,7 @@ impl Session {
             Meta::Quit => return Ok(Outcome::Quit),
             Meta::Help => writeln!(self.out, "{HELP}")?,
             Meta::Ask(statement) => return self.catalog(&statement).await,
+            Meta::Why => self.last.write(&mut self.out)?,
             Meta::Timing(to) => {
                 self.settings.timing = to.unwrap_or(!self.settings.timing);
                 self.tell_switch("timing", self.settings.timing)?;
@@ -141,10 +154,13 @@ impl Session {
         Ok(Outcome::Done)
     }
 
-    /// Asks about tables and organisations, whose descriptions are long.
+    /// Asks about tables and organisations, whose descriptions are long. What `\why` explains stays
+    /// what it was.
     async fn catalog(&mut self, statement: &str) -> Result<Outcome, ShellError> {
         let width_max = std::mem::replace(&mut self.settings.table.width_max, CATALOG_WIDTH_MAX);
+        let last = std::mem::take(&mut self.last);
         let outcome = self.statement(statement).await;
+        self.last = last;
         self.settings.table.width_max = width_max;
         outcome
     }

@@ -3,11 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use hedgerow_policies::PolicyError;
+
 use super::file::{FederationFile, FilesFile, FormatWord, PolicyFile, ServerFile, ViewFile};
 use super::{
     FederationConfig, LedgerConfig, LogConfig, PolicyConfig, ServerConfig, SourceConfig,
     SourceFormat, TableConfig, TlsConfig, UsersConfig, ViewConfig, keys,
 };
+use crate::contracts::Contracts;
 use crate::document::{Document, read_text};
 use crate::error::{CatalogError, ConfigProblem, Nearest};
 
@@ -50,6 +53,23 @@ pub(super) fn server(
     };
     check.role(&config)?;
     Ok(config)
+}
+
+/// Every table has a contract.
+pub(super) fn contracts(
+    config: &ServerConfig,
+    contracts: &Contracts,
+    document: &Document<'_>,
+) -> Result<(), CatalogError> {
+    match config.tables.keys().find(|name| contracts.get(name).is_none()) {
+        None => Ok(()),
+        Some(name) => {
+            let known = contracts.iter().map(|contract| contract.name.as_str());
+            let problem =
+                ConfigProblem::TableWithoutContract { nearest: Nearest::find(name, known) };
+            Err(Check { document, folder: Path::new("") }.problem(&["tables", name], problem))
+        }
+    }
 }
 
 struct Check<'a> {
@@ -106,7 +126,7 @@ impl Check<'_> {
             let problem = ConfigProblem::PolicyWithoutTable { table: table.clone(), nearest };
             return Err(self.problem(&["policy", "tables", table], problem));
         }
-        Ok(PolicyConfig {
+        let config = PolicyConfig {
             preset: policy.preset.unwrap_or_else(|| keys::PRESET.to_owned()),
             k: policy.k,
             complement: policy.complement.unwrap_or(keys::COMPLEMENT),
@@ -115,7 +135,14 @@ impl Check<'_> {
             round_to: policy.round_to,
             coordinators: policy.coordinators,
             tables: policy.tables,
-        })
+        };
+        match config.policy() {
+            Ok(_) => Ok(config),
+            Err(error) => {
+                let at = place_of(&error, &config);
+                Err(self.problem(&at, ConfigProblem::Policy(error.clone())))
+            }
+        }
     }
 
     fn sources(
@@ -292,6 +319,25 @@ impl Check<'_> {
             tables: self.own_tables(&file.tables)?,
             nodes: file.nodes,
         })
+    }
+}
+
+/// The key that a fault of the policy lies in.
+fn place_of<'a>(error: &'a PolicyError, config: &'a PolicyConfig) -> Vec<&'a str> {
+    match error {
+        PolicyError::UnknownPreset { .. } => vec!["policy", "preset"],
+        PolicyError::Threshold { k } => {
+            let mut tables = config.tables.iter().filter(|_| config.k != Some(*k));
+            match tables.find(|(_, policy)| policy.k == *k) {
+                Some((table, _)) => vec!["policy", "tables", table.as_str(), "k"],
+                None => vec!["policy", "k"],
+            }
+        }
+        PolicyError::Loosened { table, .. } => vec!["policy", "tables", table.as_str(), "k"],
+        PolicyError::Share { key, .. } => std::iter::once("policy").chain(key.split('.')).collect(),
+        PolicyError::DominanceOf { .. } => vec!["policy", "dominance", "n"],
+        PolicyError::Base { .. } => vec!["policy", "round_to"],
+        PolicyError::NothingToRound => vec!["policy", "coordinators"],
     }
 }
 

@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 use hedgerow_policies::{Dominance, Policy, PolicyError, PolicySettings};
 use serde::Deserialize;
 
+use crate::contracts::Contracts;
+use crate::description::PublicRules;
 use crate::document::{Document, file_name, read_text};
 use crate::error::CatalogError;
 pub use limits::Limits;
@@ -128,6 +130,17 @@ impl PolicyConfig {
     /// The threshold configured for one table, where there is one.
     pub fn k_for(&self, table: &str) -> Option<u32> {
         self.tables.get(table).map(|policy| policy.k).or(self.k)
+    }
+
+    /// What analysts may know of it beside preset and threshold.
+    pub fn public_rules(&self) -> PublicRules {
+        PublicRules {
+            complement: self.complement,
+            p_percent: self.p_percent,
+            dominance_n: self.dominance.map(|dominance| dominance.n),
+            dominance_share: self.dominance.map(|dominance| dominance.share),
+            round_to: self.round_to,
+        }
     }
 
     /// The policy it configures.
@@ -245,6 +258,19 @@ impl ServerConfig {
         let text = read_text(path)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         Self::from_toml(&file_name(path), &text, folder)
+    }
+
+    /// Reads a configuration file and the contracts in the folder that it names.
+    ///
+    /// # Errors
+    /// As [`ServerConfig::load`] and [`Contracts::load`]; also for a table without a contract.
+    pub fn load_with_contracts(path: &Path) -> Result<(Self, Contracts), CatalogError> {
+        let (file, text) = (file_name(path), read_text(path)?);
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let config = Self::from_toml(&file, &text, folder)?;
+        let contracts = Contracts::load(&config.contracts)?;
+        check::contracts(&config, &contracts, &Document { file: &file, text: &text })?;
+        Ok((config, contracts))
     }
 
     /// Parses a configuration. `file_name` is for messages, `folder` resolves relative paths.

@@ -125,6 +125,22 @@ fn contradictions_are_named_with_their_line() {
             "`policy.tables.referal` in `serve.toml` line 9: there is no `[tables.referal]`; did you mean `referral_pathway`?",
         ),
         (
+            format!("{MINIMAL}[policy]\nk = 3\n"),
+            "`policy.k` in `serve.toml` line 10: k = 3 is outside 5 to 1000",
+        ),
+        (
+            format!("{MINIMAL}[policy]\n\n[policy.tables.referral_pathway]\nk = 7\n"),
+            "`policy.tables.referral_pathway.k` in `serve.toml` line 12: k = 7 for table",
+        ),
+        (
+            format!("{MINIMAL}[policy]\ndominance = { n = 2, share = 80.0 }\n"),
+            "`policy.dominance.share` in `serve.toml` line 10: dominance.share = 80 is no share",
+        ),
+        (
+            format!("{MINIMAL}[policy]\npreset = \"primary\"\n"),
+            "`policy.preset` in `serve.toml` line 10: unknown preset `primary`",
+        ),
+        (
             format!("{MINIMAL}[sources.a]\nsql = \"SELECT 1\"\n"),
             "unknown key `sql` in `serve.toml` line 10",
         ),

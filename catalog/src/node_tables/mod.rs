@@ -172,6 +172,7 @@ impl Entry {
             differences,
             preset: config.policy.preset.clone(),
             k: config.policy.k_for(name),
+            rules: Some(config.policy.public_rules()),
             epoch,
         }
     }

@@ -294,12 +294,14 @@ async fn epochs_change_with_the_files() {
 #[tokio::test]
 async fn a_node_describes_itself() {
     let world = World::new();
-    let text = "[tables.pathway]\npath = \"gone.parquet\"\n[policy.tables.pathway]\nk = 15";
+    let text = "round_to = 5\n[tables.pathway]\npath = \"gone.parquet\"\n\
+                [policy.tables.pathway]\nk = 15";
     let tables = world.open(text).await;
     let description = tables.describe(&config(text, world.folder.path()));
     assert_eq!(description.organisation, "northmoor");
     let table = description.tables.first().unwrap();
     assert_eq!((table.contract_version, table.k, table.conforming), (3, Some(15), false));
+    assert_eq!(table.rules.and_then(|rules| rules.round_to), Some(5));
     assert_eq!(table.differences, ["no data file is there"]);
     let json = serde_json::to_string(&description).unwrap();
     assert_eq!(serde_json::from_str::<NodeDescription>(&json).unwrap(), description);

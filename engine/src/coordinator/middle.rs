@@ -188,6 +188,7 @@ impl Middle {
             differences: vec![],
             preset: presets.into_iter().collect::<Vec<_>>().join(" and "),
             k: None,
+            rules: None,
             epoch: String::new(),
         })
     }

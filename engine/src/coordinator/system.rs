@@ -1,15 +1,16 @@
-//! Schema `system`: nodes, tables and columns, as the coordinator knows them now.
+//! Schema `system`: nodes, tables, columns and policies, as the coordinator knows them now.
 
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+    ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray,
 };
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::Result;
 use datafusion::datasource::{MemTable, TableProvider};
 use hedgerow_catalog::{NodeDescription, TableDescription, shared_schema, visible_schema};
-use hedgerow_policies::TableContract;
+use hedgerow_policies::{Preset, TableContract};
 
 use super::federation::{Failure, Federation, KnownNode};
 use super::own_tables::OwnTables;
@@ -17,7 +18,7 @@ use super::views::Views;
 use crate::channel::below;
 
 /// The tables of the schema.
-pub(crate) const TABLES: [&str; 3] = ["nodes", "tables", "columns"];
+pub(crate) const TABLES: [&str; 4] = ["nodes", "tables", "columns", "policies"];
 
 /// Builds one of [`TABLES`].
 pub(crate) fn table(
@@ -30,6 +31,7 @@ pub(crate) fn table(
         "nodes" => nodes(federation)?,
         "tables" => tables(federation, views, own)?,
         "columns" => columns(federation, views, own)?,
+        "policies" => policies(federation)?,
         _ => return Ok(None),
     };
     Ok(Some(Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?)))
@@ -224,6 +226,51 @@ fn columns(federation: &Federation, views: &Views, own: &OwnTables) -> Result<Re
         ("roles", column(3)),
         ("description", column(4)),
     ])
+}
+
+/// The rules of every node for each protected table that it serves. A federation has none of its
+/// own: its organisations are listed.
+fn policies(federation: &Federation) -> Result<RecordBatch> {
+    let of_node = |node: &KnownNode| {
+        let lines = lines(node);
+        let own = usize::from(lines.len() > 1);
+        lines.into_iter().skip(own)
+    };
+    let is_protected = |table: &TableDescription| {
+        let contract = federation.contracts.get(&table.name);
+        table.conforming && contract.is_some_and(|contract| contract.is_protected())
+    };
+    let tables = |line: Line| {
+        let tables = line.tables.unwrap_or_default().into_iter().filter(is_protected);
+        tables.map(|table| (line.organisation.clone(), table)).collect::<Vec<_>>()
+    };
+    let nodes = federation.nodes.iter();
+    let rows: Vec<_> = nodes.flat_map(|node| of_node(node)).flat_map(tables).collect();
+    let named = || rows.iter().map(|(organisation, table)| (organisation, table));
+    let rules = || rows.iter().map(|(_, table)| table.rules);
+    let whole = |value: Option<u32>| value.map(i64::from);
+    let k = named().map(|(_, table)| whole(table.k.or_else(|| preset_k(&table.preset))));
+    let n = rules().map(|rules| whole(rules.and_then(|rules| rules.dominance_n)));
+    let share = rules().map(|rules| rules.and_then(|rules| rules.dominance_share));
+    let base = rules().map(|rules| whole(rules.and_then(|rules| rules.round_to)));
+    let p_percent = rules().map(|rules| rules.and_then(|rules| rules.p_percent));
+    let complement = rules().map(|rules| rules.map(|rules| rules.complement));
+    batch(vec![
+        ("organisation", text(named().map(|(organisation, _)| Some(organisation.clone())))),
+        ("table_name", text(named().map(|(_, table)| Some(table.name.clone())))),
+        ("preset", text(named().map(|(_, table)| Some(table.preset.clone())))),
+        ("k", Arc::new(k.collect::<Int64Array>())),
+        ("complement", Arc::new(complement.collect::<BooleanArray>())),
+        ("p_percent", Arc::new(p_percent.collect::<Float64Array>())),
+        ("dominance_n", Arc::new(n.collect::<Int64Array>())),
+        ("dominance_share", Arc::new(share.collect::<Float64Array>())),
+        ("round_to", Arc::new(base.collect::<Int64Array>())),
+    ])
+}
+
+/// The threshold of a preset, where a node sets none.
+fn preset_k(name: &str) -> Option<u32> {
+    Preset::ALL.into_iter().find(|preset| preset.name() == name).map(Preset::k)
 }
 
 fn sql_name(data_type: &DataType) -> String {
