@@ -58,7 +58,9 @@ impl Meta {
                  FROM system.nodes"
                     .to_owned(),
             ),
-            ("\\policy", None) => Self::Ask(format!("{POLICIES} ORDER BY table_name, organisation")),
+            ("\\policy", None) => {
+                Self::Ask(format!("{POLICIES} ORDER BY table_name, organisation"))
+            }
             ("\\policy", Some(table)) => Self::Ask(policies_of(table)),
             ("\\why", None) => Self::Why,
             ("\\timing", None) => Self::Timing(None),

@@ -65,7 +65,8 @@ pub(super) fn contracts(
         None => Ok(()),
         Some(name) => {
             let known = contracts.iter().map(|contract| contract.name.as_str());
-            let problem = ConfigProblem::TableWithoutContract { nearest: Nearest::find(name, known) };
+            let problem =
+                ConfigProblem::TableWithoutContract { nearest: Nearest::find(name, known) };
             Err(Check { document, folder: Path::new("") }.problem(&["tables", name], problem))
         }
     }

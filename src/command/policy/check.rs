@@ -94,9 +94,11 @@ fn complement(on: bool, k: u32) -> String {
             "yes: those of a group who are left out of a cell by a condition or an empty value must \
              be {k} or more, too"
         ),
-        false => "no: those who are left out of a cell are not counted, so a cell beside its total \
+        false => {
+            "no: those who are left out of a cell are not counted, so a cell beside its total \
                   may tell of a few people"
-            .to_owned(),
+                .to_owned()
+        }
     }
 }
 
