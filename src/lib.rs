@@ -1,7 +1,7 @@
 //! The Hedgerow program: the parts of its one binary, as a library so that tests can use them.
 //!
 //! ```text
-//! command   what was typed after `hedgerow`: demo, serve, sql
+//! command   what was typed after `hedgerow`: demo, policy, serve, sql
 //! server    a server put together from its configuration
 //! demo      a federation of fictional organisations on one machine
 //! shell     statements in, printed answers out

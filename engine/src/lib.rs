@@ -31,4 +31,6 @@ pub use coordinator::{
 };
 pub use coverage::{Coverage, NodeCoverage, NodeOutcome};
 pub use error::{EngineError, WireError, sqlstate};
-pub use node::{EmbeddedExecutor, FragmentExecutor, Node, ReleasedBundle};
+pub use node::{
+    AddedColumn, EmbeddedExecutor, FragmentExecutor, FragmentExplanation, Node, ReleasedBundle,
+};

@@ -98,7 +98,9 @@ mod tests {
 
     #[test]
     fn every_argument_is_documented() {
-        for command in Arguments::command().get_subcommands() {
+        let top = Arguments::command();
+        let nested = top.get_subcommands().flat_map(|command| command.get_subcommands());
+        for command in top.get_subcommands().chain(nested) {
             assert!(command.get_about().is_some(), "{}", command.get_name());
             for argument in command.get_arguments() {
                 let name = argument.get_id();

@@ -28,6 +28,7 @@
 //! load            nodes killed and started again while many ask
 //! raw             a client that sends any bytes
 //! fake, misdeeds  a node that spoils its answers; how
+//! policy          `hedgerow policy` on the folder of a demo
 //! program         the program as a process
 //! servers         a federation of programs, and what they show from outside
 //! dice, panics    numbers from a seed; whether anything panicked
@@ -61,6 +62,7 @@ mod logs;
 mod misdeeds;
 mod numerics;
 mod panics;
+mod policy;
 mod processes;
 mod program;
 mod questions;

@@ -116,7 +116,7 @@ const QUESTION: &str =
     "SELECT organisation, count(*) AS n FROM referral_pathway GROUP BY 1 ORDER BY 1";
 
 /// The demo's answer, started as often as its ports are taken.
-async fn demo_answer(home: &Path, more: &[&str]) -> String {
+pub(crate) async fn demo_answer(home: &Path, more: &[&str]) -> String {
     for _ in 0..5 {
         let arguments =
             [&["demo", "--people", "600", "--format", "csv", "-c", QUESTION], more].concat();

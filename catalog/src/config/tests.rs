@@ -133,7 +133,7 @@ fn contradictions_are_named_with_their_line() {
             "`policy.tables.referral_pathway.k` in `serve.toml` line 12: k = 7 for table",
         ),
         (
-            format!("{MINIMAL}[policy]\ndominance = { n = 2, share = 80.0 }\n"),
+            format!("{MINIMAL}[policy]\ndominance = {{ n = 2, share = 80.0 }}\n"),
             "`policy.dominance.share` in `serve.toml` line 10: dominance.share = 80 is no share",
         ),
         (
@@ -208,4 +208,21 @@ fn a_federation_has_an_id_of_its_own() {
         assert!(words.contains("give the federation an id of its own"), "{words}");
     }
     assert!(message(&federation("Mid-shire")).contains("lower-case"));
+}
+
+#[test]
+fn a_table_without_a_contract_is_named_with_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("serve.toml");
+    std::fs::write(&file, MINIMAL).unwrap();
+    std::fs::create_dir(folder.path().join("contracts")).unwrap();
+    let contract = "name = \"referral_pathways\"\nversion = 1\nprotection = \"open\"\n\
+                    [[columns]]\nname = \"a\"\ntype = \"int64\"\nroles = [\"open\"]\n";
+    std::fs::write(folder.path().join("contracts/referral.toml"), contract).unwrap();
+    let error = ServerConfig::load_with_contracts(&file).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "`tables.referral_pathway` in `serve.toml` line 7: there is no contract of that name in the \
+         folder `contracts`; did you mean `referral_pathways`?"
+    );
 }

@@ -76,6 +76,13 @@ pub(crate) fn emit_expr(one: &Expr) -> String {
     sql
 }
 
+/// Emits one aggregate.
+pub(crate) fn emit_measure(one: &Measure) -> String {
+    let mut sql = String::new();
+    measure(&mut sql, one);
+    sql
+}
+
 fn from_and_where(sql: &mut String, block: &Block) {
     sql.push_str(" FROM ");
     for (index, relation) in block.from.iter().enumerate() {

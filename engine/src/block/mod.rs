@@ -17,7 +17,7 @@ mod window;
 pub(crate) use constant::fold_constants;
 pub(crate) use constant::fold_expr;
 pub use emit::emit;
-pub(crate) use emit::{emit_expr, output_names};
+pub(crate) use emit::{emit_expr, emit_measure, output_names};
 pub(crate) use expression::{EXACT_SUM, Names, literal, wire_type};
 pub use lower::{Lowering, NotABlock, ScanTarget, Scope};
 pub(crate) use lower::{canonical, order};

@@ -80,9 +80,9 @@ struct Served {
 
 /// A fragment that may be run, and how.
 #[derive(Debug)]
-struct Judged {
+pub(super) struct Judged {
     block: Block,
-    admission: Admission,
+    pub(super) admission: Admission,
     /// Optimised.
     plan: LogicalPlan,
 }
@@ -216,7 +216,10 @@ impl Node {
         judged.get(text).map(Arc::clone)
     }
 
-    async fn judge_anew(self: &Arc<Self>, text: &str) -> Result<Arc<Judged>, EngineError> {
+    pub(super) async fn judge_anew(
+        self: &Arc<Self>,
+        text: &str,
+    ) -> Result<Arc<Judged>, EngineError> {
         let (node, own) = (Arc::clone(self), text.to_owned());
         let fragment = plan(self.limits.planning_timeout_ms, async move {
             node.judge_fragment(&own).await.map(Arc::new)

@@ -7,6 +7,7 @@
 
 mod answer;
 mod executor;
+mod explain;
 mod ledger;
 mod people;
 mod profile;
@@ -16,5 +17,6 @@ mod wrapper;
 
 pub use answer::{Node, ReleasedBundle};
 pub use executor::{EmbeddedExecutor, FragmentExecutor};
+pub use explain::{AddedColumn, FragmentExplanation};
 pub(crate) use people::people_udaf;
 pub(crate) use profile::profile_udaf;

@@ -1,6 +1,7 @@
 //! `hedgerow policy`: what a node's disclosure rules come to, without serving it.
 
 mod check;
+mod explain;
 mod page;
 mod table;
 
@@ -23,6 +24,7 @@ pub(super) struct Policy {
 #[derive(Debug, Subcommand)]
 enum What {
     Check(check::Check),
+    Explain(explain::Explain),
 }
 
 impl Policy {
@@ -30,6 +32,7 @@ impl Policy {
     pub(super) async fn run(self) -> Result<bool, CommandError> {
         match self.what {
             What::Check(check) => check.run().map(|()| true),
+            What::Explain(explain) => explain.run().await,
         }
     }
 }
