@@ -8,6 +8,7 @@
 //! questions   the analysts' questions in `tests/questions`
 //! slt         SQL with its answers, by topic, in `tests/slt`
 //! sql         random SQL over the demo and TPC-H against one DataFusion
+//! attacks     the attacks in `tests/attacks`: what must not be learnt, and what must be answered
 //! threshold   nine people are nowhere, ten are; a node asked directly
 //! tpch        TPC-H over four nodes against one DataFusion
 //! tpch_data   the tables of TPC-H, split by customer
@@ -45,6 +46,7 @@
 mod absent;
 mod analyze;
 mod answers;
+mod attacks;
 mod bad_bytes;
 mod bad_files;
 mod bad_nodes;

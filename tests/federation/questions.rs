@@ -16,7 +16,7 @@
 
 mod kept;
 mod levels;
-mod warehouse;
+pub(crate) mod warehouse;
 
 use std::fmt::Write;
 use std::fs;

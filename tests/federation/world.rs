@@ -41,6 +41,8 @@ pub(crate) const PASSWORD: &str = "correct horse";
 const COORDINATOR: &str = "coordinator";
 /// Enough that every question has an answer at the threshold.
 const PEOPLE: usize = 12_000;
+/// Enough that there are rows in every table.
+const OTHERS: usize = 600;
 
 /// What a federation is made of.
 #[derive(Default)]
@@ -50,6 +52,7 @@ pub(crate) struct Spec {
     /// Coordinators between, each with the servers below it.
     boards: Vec<(String, Vec<String>)>,
     k: Option<u32>,
+    policy: String,
     limits: String,
     metrics: String,
     coordinator: String,
@@ -112,6 +115,12 @@ impl Spec {
     /// Sets the threshold of every node.
     pub(crate) fn k(mut self, people: u32) -> Self {
         self.k = Some(people);
+        self
+    }
+
+    /// Lines of the `[policy]` section of every node.
+    pub(crate) fn policy(mut self, lines: &str) -> Self {
+        lines.clone_into(&mut self.policy);
         self
     }
 
@@ -284,30 +293,35 @@ impl World {
 
     /// The demo's federation, with fewer people.
     pub(crate) async fn demo() -> Self {
-        Self::of_demo(str::to_owned, &[]).await
+        Self::of_demo(Spec::default(), demo_data(), str::to_owned).await
+    }
+
+    /// The same, with more in the policy of every node.
+    pub(crate) async fn demo_with_policy(lines: &str) -> Self {
+        Self::of_demo(Spec::default().policy(lines), demo_data(), str::to_owned).await
+    }
+
+    /// The demo's federation over a few other people.
+    pub(crate) async fn demo_of_others() -> Self {
+        Self::of_demo(Spec::default(), written_demo(OTHERS, 2), str::to_owned).await
     }
 
     /// The demo's federation over the same data, as if nobody were in them.
     pub(crate) async fn demo_all_open() -> Self {
-        Self::of_demo(all_open, &[]).await
+        Self::of_demo(Spec::default(), demo_data(), all_open).await
     }
 
     /// The demo's federation below boards.
     pub(crate) async fn demo_below(boards: &[(&str, &[&str])]) -> Self {
-        Self::of_demo(str::to_owned, boards).await
+        Self::of_demo(below(boards), demo_data(), str::to_owned).await
     }
 
     /// The same over the same data, as if nobody were in them.
     pub(crate) async fn demo_all_open_below(boards: &[(&str, &[&str])]) -> Self {
-        Self::of_demo(all_open, boards).await
+        Self::of_demo(below(boards), demo_data(), all_open).await
     }
 
-    async fn of_demo(change: fn(&str) -> String, boards: &[(&str, &[&str])]) -> Self {
-        let data = demo_data();
-        let mut spec = Spec::default();
-        for (id, below) in boards {
-            spec = spec.board(id, below);
-        }
+    async fn of_demo(mut spec: Spec, data: Arc<TempDir>, change: fn(&str) -> String) -> Self {
         for (_, text) in CONTRACTS {
             spec = spec.contract(&change(text));
         }
@@ -475,7 +489,8 @@ fn prepare(spec: &Spec, folder: &Path, names: &[String], addresses: &[SocketAddr
                 let k = spec.k.map(|k| format!("k = {k}\n")).unwrap_or_default();
                 format!(
                     "organisation = \"{name}\"\n{common}[policy]\npreset = \"primary_only\"\n{k}\
-                     [ledger]\nfile = \"ledger.ndjson\"\n{}",
+                     {}\n[ledger]\nfile = \"ledger.ndjson\"\n{}",
+                    spec.policy,
                     one.tables()
                 )
             }
@@ -518,6 +533,11 @@ fn cheap_hash(password: &str) -> String {
     argon2.hash_password(password.as_bytes(), &salt).unwrap().to_string()
 }
 
+/// A federation with boards.
+fn below(boards: &[(&str, &[&str])]) -> Spec {
+    boards.iter().fold(Spec::default(), |spec, (id, below)| spec.board(id, below))
+}
+
 /// The demo's data, made once for all tests that hold them at the same time.
 fn demo_data() -> Arc<TempDir> {
     static DATA: Mutex<Weak<TempDir>> = Mutex::new(Weak::new());
@@ -525,10 +545,16 @@ fn demo_data() -> Arc<TempDir> {
     if let Some(data) = shared.upgrade() {
         return data;
     }
-    let data = Arc::new(tempfile::tempdir().unwrap());
-    let options = DataOptions { people: PEOPLE, seed: 1, ..DataOptions::default() };
-    hedgerow::demo::write_data(&options, data.path()).unwrap();
+    let data = written_demo(PEOPLE, 1);
     *shared = Arc::downgrade(&data);
+    data
+}
+
+/// Data of the demo in a folder of their own.
+fn written_demo(people: usize, seed: u64) -> Arc<TempDir> {
+    let data = Arc::new(tempfile::tempdir().unwrap());
+    let options = DataOptions { people, seed, ..DataOptions::default() };
+    hedgerow::demo::write_data(&options, data.path()).unwrap();
     data
 }
 

@@ -10,7 +10,7 @@ use crate::answers::{Value, values};
 use crate::world::World;
 
 /// One DataFusion over the union of what the nodes of `organisations` serve.
-pub(super) async fn union(world: &World, organisations: &[String]) -> SessionContext {
+pub(crate) async fn union(world: &World, organisations: &[String]) -> SessionContext {
     let context = SessionContext::new();
     let contracts = Contracts::load(&world.config(&organisations[0]).contracts).unwrap();
     for contract in contracts.iter() {
@@ -37,7 +37,7 @@ pub(super) async fn union(world: &World, organisations: &[String]) -> SessionCon
 }
 
 /// What a DataFusion answers.
-pub(super) async fn over(context: &SessionContext, sql: &str) -> Vec<Vec<Value>> {
+pub(crate) async fn over(context: &SessionContext, sql: &str) -> Vec<Vec<Value>> {
     let run = async || context.sql(sql).await?.collect().await;
     values(&run().await.unwrap_or_else(|error| panic!("{error}\n{sql}")))
 }
