@@ -87,6 +87,9 @@ impl Merge<'_> {
         add(aggregates, "hidden_most".into(), expr_fn::max(ident(HIDDEN_ALL)));
         add(aggregates, format!("worst{part}"), expr_fn::max(status_column(part)));
         add(aggregates, format!("best{part}"), expr_fn::min(status_column(part)));
+        if merged.bounds == MergedBounds::Unknown || self.bounds_of(part) == CellBounds::Unknown {
+            return;
+        }
         add(aggregates, format!("low{part}"), expr_fn::sum(ident(format!("m{part}_lower"))));
         add(aggregates, format!("least{part}"), expr_fn::max(ident(format!("m{part}_lower"))));
         add(aggregates, format!("high{part}"), expr_fn::sum(ident(format!("m{part}_upper"))));

@@ -21,6 +21,7 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ExprSchemable, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
     Volatility,
 };
+use datafusion::optimizer::simplify_expressions::{ExprSimplifier, SimplifyContext};
 use datafusion::physical_expr::PhysicalExpr;
 
 /// The same expression, with NULL for rows on which it fails.
@@ -38,8 +39,11 @@ pub(crate) fn wrapped(expr: Expr, schema: &DFSchema, state: &SessionState) -> Re
         (0..columns.len()).map(|place| Column::new_unqualified(format!("a{place}"))).collect();
     let compiled = replace_col(expr, &columns.iter().zip(&own).collect())?;
     let fields: SchemaRef = Arc::new(Schema::new(fields));
-    let input = Arc::clone(&fields).to_dfschema()?;
-    let compiled = state.create_physical_expr(compiled, &input)?;
+    let input = Arc::new(Arc::clone(&fields).to_dfschema()?);
+    // Some functions, casts of an Arrow type among them, are there only until they are simplified.
+    let context = SimplifyContext::builder().with_schema(Arc::clone(&input)).build();
+    let simplified = ExprSimplifier::new(context).simplify(compiled.clone());
+    let compiled = state.create_physical_expr(simplified.unwrap_or(compiled), &input)?;
     let total = Total {
         text,
         returns,
@@ -118,13 +122,29 @@ impl Total {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "test")]
 mod tests {
-    use datafusion::arrow::array::{AsArray, Int64Array};
+    use datafusion::arrow::array::{AsArray, Int64Array, StringArray};
     use datafusion::arrow::datatypes::Int64Type;
+    use datafusion::functions::core::arrow_cast;
     use datafusion::logical_expr::{col, lit};
 
     use super::*;
     use crate::dialect::{session_config, state_builder};
     use hedgerow_catalog::Limits;
+
+    #[test]
+    fn what_is_there_only_until_it_is_simplified_is_evaluated() {
+        let state = state_builder(session_config(1), &Limits::default()).build();
+        let schema = Arc::new(Schema::new(vec![Field::new("x", DataType::Utf8, true)]));
+        let input = Arc::clone(&schema).to_dfschema().unwrap();
+        let cast = arrow_cast().call(vec![col("x"), lit("Int64")]);
+        let total = wrapped(cast, &input, &state).unwrap();
+        let physical = state.create_physical_expr(total, &input).unwrap();
+        let texts = StringArray::from(vec![Some("7"), Some("x"), None, Some("9")]);
+        let batch = RecordBatch::try_new(schema, vec![Arc::new(texts)]).unwrap();
+        let values = physical.evaluate(&batch).unwrap().into_array(4).unwrap();
+        let values: Vec<Option<i64>> = values.as_primitive::<Int64Type>().iter().collect();
+        assert_eq!(values, [Some(7), None, None, Some(9)]);
+    }
 
     #[test]
     fn rows_that_fail_are_null_and_no_others() {
