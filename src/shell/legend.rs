@@ -106,10 +106,16 @@ fn thresholds(coverage: &Coverage) -> Vec<String> {
     thresholds.iter().map(u32::to_string).collect()
 }
 
+/// Why a value may be withheld: where a node has rules beyond its preset, not for its number of
+/// people alone.
 fn too_few(coverage: Option<&Coverage>) -> String {
+    let organisations = coverage.map(Coverage::organisations).unwrap_or_default();
+    let added = |preset: &String| preset.ends_with('+');
+    let stricter = organisations.iter().any(|node| node.preset.as_ref().is_some_and(added));
+    let other = if stricter { ", or another of its rules," } else { "" };
     match coverage.map(thresholds).filter(|thresholds| !thresholds.is_empty()) {
-        Some(thresholds) => format!("fewer than {} people", thresholds.join(" or ")),
-        None => "too few people".to_owned(),
+        Some(thresholds) => format!("fewer than {} people{other}", thresholds.join(" or ")),
+        None => format!("too few people{other}"),
     }
 }
 
@@ -172,6 +178,19 @@ mod tests {
                 "[c]  withheld: fewer than 10 people at an organisation",
                 "[c] behind a number: a part may be withheld; the true value is at least this",
             ]
+        );
+    }
+
+    #[test]
+    fn rules_beyond_the_preset_are_not_passed_over() {
+        let mut coverage = samples::complete();
+        for node in &mut coverage.nodes {
+            node.preset = Some("primary_only+".to_owned());
+        }
+        let marks = Marks { withheld: true, ..Marks::default() };
+        assert_eq!(
+            legend_lines(marks, Some(&coverage)),
+            ["[c]  withheld: fewer than 10 people, or another of its rules, at an organisation"]
         );
     }
 }
