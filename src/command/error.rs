@@ -28,7 +28,7 @@ pub enum CommandError {
     Log(#[from] LogError),
     /// The server cannot be started.
     #[error(transparent)]
-    Serve(#[from] ServeError),
+    Serve(Box<ServeError>),
     /// The demo cannot be started.
     #[error(transparent)]
     Launch(#[from] LaunchError),
@@ -91,6 +91,12 @@ pub enum UsageError {
         /// Why.
         source: io::Error,
     },
+}
+
+impl From<ServeError> for CommandError {
+    fn from(error: ServeError) -> Self {
+        Self::Serve(Box::new(error))
+    }
 }
 
 impl CommandError {
