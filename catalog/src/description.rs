@@ -2,6 +2,7 @@
 //!
 //! It crosses the trust boundary: names, versions and types, never a data value or a count.
 
+use hedgerow_policies::PolicySettings;
 use serde::{Deserialize, Serialize};
 
 /// A node and its tables.
@@ -96,5 +97,18 @@ mod tests {
         let later = earlier.replace("\"k\"", r#""rules": {"complement": true, "new": 1}, "k""#);
         let table: TableDescription = serde_json::from_str(&later).unwrap();
         assert_eq!(table.rules, Some(PublicRules { complement: true, ..PublicRules::default() }));
+    }
+}
+
+impl PublicRules {
+    /// What analysts may know of a node's rules beside preset and threshold.
+    pub fn of(settings: &PolicySettings) -> Self {
+        Self {
+            complement: settings.complement,
+            p_percent: settings.p_percent,
+            dominance_n: settings.dominance.map(|dominance| dominance.n),
+            dominance_share: settings.dominance.map(|dominance| dominance.share),
+            round_to: settings.round_to,
+        }
     }
 }

@@ -24,8 +24,8 @@ mod source;
 
 pub use config::{
     FederationConfig, FederationNode, LedgerConfig, Limits, LogConfig, LogFormat, MetricsConfig,
-    PolicyConfig, ServerConfig, SourceConfig, SourceFormat, TableConfig, TablePolicyConfig,
-    TlsConfig, UsersConfig, ViewConfig, configuration_reference,
+    ServerConfig, SourceConfig, SourceFormat, TableConfig, TlsConfig, UsersConfig, ViewConfig,
+    configuration_reference,
 };
 pub use contracts::{Contracts, arrow_schema, shared_schema, visible_schema};
 pub use description::{Member, NodeDescription, PublicRules, TableDescription};

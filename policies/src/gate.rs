@@ -273,11 +273,7 @@ fn rounded(
         CellRounding::Whole => round_values(values, &bases)?,
         CellRounding::Digits => three_digits(values)?,
         CellRounding::Mean { whole, sum, count } => {
-            let sum = match whole {
-                true => round_values(column(sum)?, &bases)?,
-                false => Arc::clone(column(sum)?),
-            };
-            mean_of(&sum, &round_values(column(count)?, &bases)?, values.data_type())?
+            mean_of([column(sum)?, column(count)?], &bases, whole, values.data_type())?
         }
     })
 }

@@ -81,6 +81,13 @@ pub struct PolicySettings {
     pub tables: BTreeMap<String, u32>,
 }
 
+impl PolicySettings {
+    /// The threshold configured for one table, where there is one.
+    pub fn k_for(&self, table: &str) -> Option<u32> {
+        self.tables.get(table).copied().or(self.k)
+    }
+}
+
 impl Default for PolicySettings {
     /// `primary_only`, and nothing more.
     fn default() -> Self {
@@ -155,17 +162,12 @@ pub enum PolicyError {
     NothingToRound,
 }
 
-/// A node's own disclosure policy.
+/// A node's own disclosure policy: settings that hold.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
     preset: Preset,
     k: u32,
-    complement: bool,
-    p_percent: Option<f64>,
-    dominance: Option<Dominance>,
-    round_to: Option<u32>,
-    coordinators: BTreeSet<String>,
-    tables: BTreeMap<String, u32>,
+    settings: PolicySettings,
 }
 
 impl Policy {
@@ -197,16 +199,7 @@ impl Policy {
             None if !settings.coordinators.is_empty() => return Err(PolicyError::NothingToRound),
             Some(_) | None => {}
         }
-        Ok(Self {
-            preset,
-            k,
-            complement: settings.complement,
-            p_percent: settings.p_percent,
-            dominance: settings.dominance,
-            round_to: settings.round_to,
-            coordinators: settings.coordinators.iter().cloned().collect(),
-            tables: settings.tables.clone(),
-        })
+        Ok(Self { preset, k, settings: settings.clone() })
     }
 
     /// The preset.
@@ -216,34 +209,34 @@ impl Policy {
 
     /// G3: whether those who do not contribute are counted as well.
     pub fn complement(&self) -> bool {
-        self.complement
+        self.settings.complement
     }
 
     /// G4, p%: the smallest share of the largest person that must be left without the two largest.
     pub fn p_percent(&self) -> Option<f64> {
-        self.p_percent
+        self.settings.p_percent
     }
 
     /// G4, (n, k): the largest share of n people.
     pub fn dominance(&self) -> Option<Dominance> {
-        self.dominance
+        self.settings.dominance
     }
 
     /// G8: the base that numbers are rounded to.
     pub fn round_to(&self) -> Option<u32> {
-        self.round_to
+        self.settings.round_to
     }
 
     /// Tells whether `client` rounds what it combines, so that the node does not.
     pub fn rounds_itself(&self, client: &str) -> bool {
-        self.coordinators.contains(client)
+        self.settings.coordinators.iter().any(|user| user == client)
     }
 
     /// The threshold for a question over `tables`: the largest of theirs. People.
     pub fn k_for<'a>(&self, tables: impl IntoIterator<Item = &'a str>) -> u32 {
         tables
             .into_iter()
-            .filter_map(|table| self.tables.get(table).copied())
+            .filter_map(|table| self.settings.tables.get(table).copied())
             .chain(std::iter::once(self.k))
             .max()
             .unwrap_or(self.k)
@@ -251,12 +244,14 @@ impl Policy {
 
     /// Name of the preset as labelled in coverage; a plus says the node is stricter than it.
     pub fn label(&self) -> String {
+        let PolicySettings { complement, p_percent, dominance, round_to, tables, .. } =
+            &self.settings;
         let stricter = self.k > self.preset.k()
-            || !self.tables.is_empty()
-            || self.complement
-            || self.p_percent.is_some()
-            || self.dominance.is_some()
-            || self.round_to.is_some();
+            || !tables.is_empty()
+            || *complement
+            || p_percent.is_some()
+            || dominance.is_some()
+            || round_to.is_some();
         format!("{}{}", self.preset.name(), if stricter { "+" } else { "" })
     }
 
@@ -265,12 +260,14 @@ impl Policy {
         let mut hasher = Sha256::new();
         hasher.update(self.preset.name());
         hasher.update(self.k.to_le_bytes());
-        for (table, k) in &self.tables {
+        let settings = &self.settings;
+        for (table, k) in &settings.tables {
             hasher.update(table);
             hasher.update([0]);
             hasher.update(k.to_le_bytes());
         }
-        let Self { complement, p_percent, dominance, round_to, coordinators, .. } = self;
+        let PolicySettings { complement, p_percent, dominance, round_to, .. } = settings;
+        let coordinators: BTreeSet<&String> = settings.coordinators.iter().collect();
         let further =
             format!("{complement} {p_percent:?} {dominance:?} {round_to:?} {coordinators:?}");
         hasher.update(further);
@@ -298,15 +295,6 @@ impl Default for Policy {
     /// `primary_only` at its own threshold.
     fn default() -> Self {
         let preset = Preset::PrimaryOnly;
-        Self {
-            preset,
-            k: preset.k(),
-            complement: false,
-            p_percent: None,
-            dominance: None,
-            round_to: None,
-            coordinators: BTreeSet::new(),
-            tables: BTreeMap::new(),
-        }
+        Self { preset, k: preset.k(), settings: PolicySettings::default() }
     }
 }

@@ -157,13 +157,20 @@ pub fn round_values(values: &ArrayRef, bases: &Int64Array) -> Result<ArrayRef, A
     })
 }
 
-/// The mean of rounded parts, of the type that the mean had; NULL where the count is none.
+/// The mean of parts that are rounded first, of the type that the mean had; NULL where the count is
+/// none. `whole` says that it is of whole numbers, so that the sum is rounded as well as the count.
 ///
 /// # Errors
 /// Where the parts are no numbers.
-pub fn mean_of(sum: &ArrayRef, count: &ArrayRef, mean: &DataType) -> Result<ArrayRef, ArrowError> {
-    let sum = cast(sum, &DataType::Float64)?;
-    let count = cast(count, &DataType::Float64)?;
+pub fn mean_of(
+    [sum, count]: [&ArrayRef; 2],
+    bases: &Int64Array,
+    whole: bool,
+    mean: &DataType,
+) -> Result<ArrayRef, ArrowError> {
+    let sum = if whole { round_values(sum, bases)? } else { Arc::clone(sum) };
+    let sum = cast(&sum, &DataType::Float64)?;
+    let count = cast(&round_values(count, bases)?, &DataType::Float64)?;
     let counts: Float64Array =
         count.as_primitive::<Float64Type>().iter().map(|n| n.filter(|n| *n > 0.0)).collect();
     cast(&div(&sum, &counts)?, mean)

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use hedgerow_policies::PolicyError;
+use hedgerow_policies::{Policy, PolicyError, PolicySettings};
 
 use super::file::{FederationFile, FilesFile, FormatWord, PolicyFile, ServerFile, ViewFile};
 use super::{
-    FederationConfig, LedgerConfig, LogConfig, PolicyConfig, ServerConfig, SourceConfig,
-    SourceFormat, TableConfig, TlsConfig, UsersConfig, ViewConfig, keys,
+    FederationConfig, LedgerConfig, LogConfig, ServerConfig, SourceConfig, SourceFormat,
+    TableConfig, TlsConfig, UsersConfig, ViewConfig, keys,
 };
 use crate::contracts::Contracts;
 use crate::document::{Document, read_text};
@@ -120,13 +120,13 @@ impl Check<'_> {
         &self,
         policy: PolicyFile,
         tables: &BTreeMap<String, FilesFile>,
-    ) -> Result<PolicyConfig, CatalogError> {
+    ) -> Result<PolicySettings, CatalogError> {
         if let Some(table) = policy.tables.keys().find(|table| !tables.contains_key(*table)) {
             let nearest = Nearest::find(table, tables.keys().map(String::as_str));
             let problem = ConfigProblem::PolicyWithoutTable { table: table.clone(), nearest };
             return Err(self.problem(&["policy", "tables", table], problem));
         }
-        let config = PolicyConfig {
+        let settings = PolicySettings {
             preset: policy.preset.unwrap_or_else(|| keys::PRESET.to_owned()),
             k: policy.k,
             complement: policy.complement.unwrap_or(keys::COMPLEMENT),
@@ -134,12 +134,12 @@ impl Check<'_> {
             dominance: policy.dominance,
             round_to: policy.round_to,
             coordinators: policy.coordinators,
-            tables: policy.tables,
+            tables: policy.tables.into_iter().map(|(table, policy)| (table, policy.k)).collect(),
         };
-        match config.policy() {
-            Ok(_) => Ok(config),
+        match Policy::new(&settings) {
+            Ok(_) => Ok(settings),
             Err(error) => {
-                let at = place_of(&error, &config);
+                let at = place_of(&error, &settings);
                 Err(self.problem(&at, ConfigProblem::Policy(error.clone())))
             }
         }
@@ -323,12 +323,12 @@ impl Check<'_> {
 }
 
 /// The key that a fault of the policy lies in.
-fn place_of<'a>(error: &'a PolicyError, config: &'a PolicyConfig) -> Vec<&'a str> {
+fn place_of<'a>(error: &'a PolicyError, settings: &'a PolicySettings) -> Vec<&'a str> {
     match error {
         PolicyError::UnknownPreset { .. } => vec!["policy", "preset"],
         PolicyError::Threshold { k } => {
-            let mut tables = config.tables.iter().filter(|_| config.k != Some(*k));
-            match tables.find(|(_, policy)| policy.k == *k) {
+            let mut tables = settings.tables.iter().filter(|_| settings.k != Some(*k));
+            match tables.find(|(_, own)| *own == k) {
                 Some((table, _)) => vec!["policy", "tables", table.as_str(), "k"],
                 None => vec!["policy", "k"],
             }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use hedgerow_policies::Dominance;
 use serde::Deserialize;
 
-use super::{FederationNode, Limits, LogFormat, MetricsConfig, TablePolicyConfig, keys};
+use super::{FederationNode, Limits, LogFormat, MetricsConfig, keys};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -71,7 +71,13 @@ pub(super) struct PolicyFile {
     #[serde(default)]
     pub(super) coordinators: Vec<String>,
     #[serde(default)]
-    pub(super) tables: BTreeMap<String, TablePolicyConfig>,
+    pub(super) tables: BTreeMap<String, TablePolicyFile>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TablePolicyFile {
+    pub(super) k: u32,
 }
 
 #[derive(Debug, Deserialize)]

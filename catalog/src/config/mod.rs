@@ -14,11 +14,10 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use hedgerow_policies::{Dominance, Policy, PolicyError, PolicySettings};
+use hedgerow_policies::PolicySettings;
 use serde::Deserialize;
 
 use crate::contracts::Contracts;
-use crate::description::PublicRules;
 use crate::document::{Document, file_name, read_text};
 use crate::error::CatalogError;
 pub use limits::Limits;
@@ -46,7 +45,7 @@ pub struct ServerConfig {
     /// Limits on what is asked.
     pub limits: Limits,
     /// Disclosure rules of this node.
-    pub policy: PolicyConfig,
+    pub policy: PolicySettings,
     /// Record of what this node released.
     pub ledger: Option<LedgerConfig>,
     /// Files that mappings read, by the name they have in SQL.
@@ -103,70 +102,6 @@ pub enum LogFormat {
     Human,
     /// One JSON object per event.
     Json,
-}
-
-/// Disclosure rules of this node. Names and numbers are checked by `hedgerow-policies`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PolicyConfig {
-    /// Name of the preset.
-    pub preset: String,
-    /// The node's own threshold in people; the preset's when `None`.
-    pub k: Option<u32>,
-    /// Whether those who do not contribute to a cell must be k people or more, too.
-    pub complement: bool,
-    /// Smallest share of the largest person that is left of a sum without its two largest people.
-    pub p_percent: Option<f64>,
-    /// Largest share that a few people may have of a sum.
-    pub dominance: Option<Dominance>,
-    /// Base to whose nearest multiple numbers are rounded.
-    pub round_to: Option<u32>,
-    /// Users that get numbers unrounded, because they round what they combine.
-    pub coordinators: Vec<String>,
-    /// Tighter rules per table, by contract name.
-    pub tables: BTreeMap<String, TablePolicyConfig>,
-}
-
-impl PolicyConfig {
-    /// The threshold configured for one table, where there is one.
-    pub fn k_for(&self, table: &str) -> Option<u32> {
-        self.tables.get(table).map(|policy| policy.k).or(self.k)
-    }
-
-    /// What analysts may know of it beside preset and threshold.
-    pub fn public_rules(&self) -> PublicRules {
-        PublicRules {
-            complement: self.complement,
-            p_percent: self.p_percent,
-            dominance_n: self.dominance.map(|dominance| dominance.n),
-            dominance_share: self.dominance.map(|dominance| dominance.share),
-            round_to: self.round_to,
-        }
-    }
-
-    /// The policy it configures.
-    ///
-    /// # Errors
-    /// [`PolicyError`] for an unknown preset or a number out of limits.
-    pub fn policy(&self) -> Result<Policy, PolicyError> {
-        Policy::new(&PolicySettings {
-            preset: self.preset.clone(),
-            k: self.k,
-            complement: self.complement,
-            p_percent: self.p_percent,
-            dominance: self.dominance,
-            round_to: self.round_to,
-            coordinators: self.coordinators.clone(),
-            tables: self.tables.iter().map(|(table, policy)| (table.clone(), policy.k)).collect(),
-        })
-    }
-}
-
-/// Tighter rules for one table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TablePolicyConfig {
-    /// Threshold in people.
-    pub k: u32,
 }
 
 /// Record of what this node released.

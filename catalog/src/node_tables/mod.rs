@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 
 use crate::config::{ServerConfig, SourceConfig, TableConfig};
 use crate::contracts::{Contracts, short_hex};
-use crate::description::{NodeDescription, TableDescription};
+use crate::description::{NodeDescription, PublicRules, TableDescription};
 use crate::error::{CatalogError, Nearest};
 use crate::source::{Source, SourceProblem};
 
@@ -172,7 +172,7 @@ impl Entry {
             differences,
             preset: config.policy.preset.clone(),
             k: config.policy.k_for(name),
-            rules: Some(config.policy.public_rules()),
+            rules: Some(PublicRules::of(&config.policy)),
             epoch,
         }
     }

@@ -321,7 +321,7 @@ fn computed(
 }
 
 /// Comparison of a status that is FALSE where there is no status (an unmatched outer join).
-trait StatusCode {
+pub(crate) trait StatusCode {
     fn has_code(self, code: u8) -> DfExpr;
 }
 

@@ -16,10 +16,10 @@ use datafusion::error::Result as DfResult;
 use datafusion::functions::string;
 use datafusion::logical_expr::{
     ColumnarValue, Expr as DfExpr, ExprSchemable, LogicalPlan, ScalarFunctionArgs, ScalarUDF,
-    ScalarUDFImpl, Signature, Volatility, lit,
+    ScalarUDFImpl, Signature, Volatility,
 };
 
-use super::carry::{Cells, WITHHELD, companions_of};
+use super::carry::{Cells, StatusCode, WITHHELD, companions_of};
 
 /// The three functions, for the sessions in which statements are read.
 pub(crate) fn functions() -> Vec<Arc<ScalarUDF>> {
@@ -155,7 +155,7 @@ fn replaced(part: DfExpr, cells: &Cells, schema: &DFSchemaRef) -> DfResult<Trans
         return Ok(Transformed::no(part));
     };
     let bound = match &mark.what {
-        What::Withheld => return Ok(Transformed::yes(is_withheld(status))),
+        What::Withheld => return Ok(Transformed::yes(status.has_code(WITHHELD))),
         What::Bound { .. } if !argument.get_type(schema)?.is_numeric() => {
             return Ok(Transformed::no(part));
         }
@@ -163,12 +163,4 @@ fn replaced(part: DfExpr, cells: &Cells, schema: &DFSchemaRef) -> DfResult<Trans
         What::Bound { .. } => upper,
     };
     Ok(Transformed::yes(bound))
-}
-
-fn is_withheld(status: DfExpr) -> DfExpr {
-    datafusion::logical_expr::binary_expr(
-        status,
-        datafusion::logical_expr::Operator::IsNotDistinctFrom,
-        lit(WITHHELD),
-    )
 }

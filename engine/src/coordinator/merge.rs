@@ -214,8 +214,6 @@ impl Merge<'_> {
         // Bounds come from published numbers alone: what was released, rounded, and what nodes may
         // hide at most.
         let half = ident(BASE) / lit(2_i64);
-        let not_negative =
-            |bound: DfExpr| when(bound.clone().lt(lit(0_i64)), lit(0_i64)).otherwise(bound);
         let low = |sum: &str| not_negative(rounded(own(sum), ident(BASE)) - half.clone());
         let hidden = ident("hidden_most") - ident("hidden_here");
         let released = rounded(own("low"), ident(BASE)) + half.clone() + (own("high") - own("low"));
@@ -274,12 +272,17 @@ impl Merge<'_> {
             (_, CellBounds::People | CellBounds::Rows) => {
                 let value = rounded(column(part), ident(BASE));
                 let below = value.clone() - half.clone();
-                let below = when(below.clone().lt(lit(0_i64)), lit(0_i64)).otherwise(below)?;
+                let below = not_negative(below)?;
                 [near(lower, below)?, near(upper, value + half)?]
             }
         };
         Ok([lower, upper, status_column(part)])
     }
+}
+
+/// Nobody counts less than nothing.
+fn not_negative(bound: DfExpr) -> DfResult<DfExpr> {
+    when(bound.clone().lt(lit(0_i64)), lit(0_i64)).otherwise(bound)
 }
 
 fn status_column(part: usize) -> DfExpr {

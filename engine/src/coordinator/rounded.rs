@@ -82,8 +82,7 @@ impl ScalarUDFImpl for Rounding {
             (How::Whole, [value, base]) => round_values(value, bases(base)?)?,
             (How::Mean { whole: numbers }, [mean, sum, count, base]) => {
                 let base = bases(base)?;
-                let sum = if numbers { round_values(sum, base)? } else { Arc::clone(sum) };
-                let rounded = mean_of(&sum, &round_values(count, base)?, mean.data_type())?;
+                let rounded = mean_of([sum, count], base, numbers, mean.data_type())?;
                 where_rounded(base, &rounded, mean)?
             }
             (How::Digits, [value, base]) => {

@@ -100,9 +100,7 @@ impl Node {
         let organisation = config.organisation.clone().ok_or_else(|| EngineError::Invalid {
             message: "a node needs `organisation = \"…\"` in its configuration".to_owned(),
         })?;
-        let policy = config
-            .policy
-            .policy()
+        let policy = Policy::new(&config.policy)
             .map_err(|error| EngineError::Invalid { message: error.to_string() })?;
         let partitions = std::thread::available_parallelism().map_or(1, usize::from);
         let state = state_builder(

@@ -323,11 +323,20 @@ pub(super) fn in_groups(indices: &[usize]) -> impl Fn(usize) -> usize {
     |row| indices.get(row).copied().unwrap_or(usize::MAX)
 }
 
-/// One list of hashes per group.
+/// One list per group, with `wide` values for each of its people.
+pub(super) fn lists(
+    people: impl IntoIterator<Item = usize>,
+    wide: usize,
+    values: ArrayRef,
+) -> Result<ArrayRef> {
+    let offsets = OffsetBuffer::from_lengths(people.into_iter().map(|n| n * wide));
+    let item = Arc::new(Field::new_list_field(values.data_type().clone(), false));
+    Ok(Arc::new(ListArray::try_new(item, offsets, values, None)?))
+}
+
 fn hash_lists(counts: &[u32], hashes: Vec<u64>) -> Result<ArrayRef> {
-    let offsets = OffsetBuffer::from_lengths(counts.iter().map(|n| *n as usize));
-    let item = Arc::new(Field::new_list_field(DataType::UInt64, false));
-    Ok(Arc::new(ListArray::try_new(item, offsets, Arc::new(UInt64Array::from(hashes)), None)?))
+    let counts = counts.iter().map(|n| *n as usize);
+    lists(counts, 1, Arc::new(UInt64Array::from(hashes)))
 }
 
 /// The same for a question without group keys.

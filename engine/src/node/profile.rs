@@ -14,9 +14,9 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::{Arc, LazyLock};
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, ListArray};
-use datafusion::arrow::array::{Float64Array, UInt64Array};
-use datafusion::arrow::buffer::OffsetBuffer;
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, UInt64Array,
+};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Float64Type, UInt64Type};
 use datafusion::common::hash_utils::create_hashes;
@@ -32,7 +32,7 @@ use datafusion::logical_expr::{
 use datafusion::physical_expr::expressions::Literal;
 use hedgerow_policies::PROFILE_CONDITION_BIT;
 
-use super::people::{HASH_KEY, Single, constant, in_groups, truths};
+use super::people::{HASH_KEY, Single, constant, in_groups, lists, truths};
 
 /// How many constants follow the person.
 const RULES: usize = 5;
@@ -438,15 +438,15 @@ impl GroupsAccumulator for Groups {
             let first = place * self.amounts;
             self.totals.get(first..first + self.amounts).unwrap_or_default().iter().copied()
         };
-        let lengths: Vec<usize> = groups.iter().map(Vec::len).collect();
+        let lengths = || groups.iter().map(Vec::len);
         let people: ArrayRef = Arc::new(places().map(person).collect::<UInt64Array>());
         let met: ArrayRef = Arc::new(places().map(met).collect::<UInt64Array>());
         let totals: ArrayRef =
             Arc::new(Float64Array::from(places().flat_map(totals).collect::<Vec<_>>()));
         let states = vec![
-            lists(&lengths, 1, people)?,
-            lists(&lengths, 1, met)?,
-            lists(&lengths, self.amounts, totals)?,
+            lists(lengths(), 1, people)?,
+            lists(lengths(), 1, met)?,
+            lists(lengths(), self.amounts, totals)?,
         ];
         self.forget(emitted);
         Ok(states)
@@ -479,13 +479,6 @@ impl GroupsAccumulator for Groups {
             + self.keys.capacity() * size_of::<Key>()
             + (self.met.capacity() + self.totals.capacity() + self.hashes.capacity()) * 8
     }
-}
-
-/// One list per group, with `wide` values for each of its people.
-fn lists(people: &[usize], wide: usize, values: ArrayRef) -> Result<ArrayRef> {
-    let offsets = OffsetBuffer::from_lengths(people.iter().map(|n| n * wide));
-    let item = Arc::new(Field::new_list_field(values.data_type().clone(), false));
-    Ok(Arc::new(ListArray::try_new(item, offsets, values, None)?))
 }
 
 #[cfg(test)]

@@ -129,14 +129,11 @@ fn is_total(expr: &Expr, schema: &DFSchema) -> bool {
             has_total_cast(expr, schema)
         }
         Expr::ScalarFunction(call) => {
-            let constants: Vec<Option<&str>> = call.args.iter().map(constant_text).collect();
+            let constants: Vec<Option<String>> = call.args.iter().map(constant).collect();
+            let constants: Vec<Option<&str>> = constants.iter().map(Option::as_deref).collect();
             let moment = call.args.last().is_some_and(|moment| {
                 matches!(moment.get_type(schema), Ok(DataType::Timestamp(..)))
             });
-            let numbers: Vec<Option<String>> = call.args.iter().map(constant_number).collect();
-            let constants = constants.iter().zip(&numbers);
-            let constants: Vec<Option<&str>> =
-                constants.map(|(text, number)| text.or(number.as_deref())).collect();
             is_total_function(call.func.name(), &constants, moment)
         }
         _ => false,
@@ -149,19 +146,12 @@ fn is_total(expr: &Expr, schema: &DFSchema) -> bool {
     own && children && visited.is_ok()
 }
 
-fn constant_text(expr: &Expr) -> Option<&str> {
-    match expr {
-        Expr::Literal(value, _) => value.try_as_str().flatten(),
-        _ => None,
-    }
-}
-
-fn constant_number(expr: &Expr) -> Option<String> {
-    match expr {
-        Expr::Literal(value, _) if value.data_type().is_integer() && !value.is_null() => {
-            Some(value.to_string())
-        }
-        _ => None,
+/// The text of a constant that is a text or a whole number.
+fn constant(expr: &Expr) -> Option<String> {
+    let Expr::Literal(value, _) = expr else { return None };
+    match value.try_as_str() {
+        Some(text) => text.map(str::to_owned),
+        None => (value.data_type().is_integer() && !value.is_null()).then(|| value.to_string()),
     }
 }
 

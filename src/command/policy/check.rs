@@ -28,7 +28,7 @@ impl Check {
     pub(super) fn run(self) -> Result<(), CommandError> {
         let (config, contracts) = load(&self.file)?;
         // A configuration that was loaded has a policy that holds.
-        let policy = config.policy.policy().unwrap_or_default();
+        let policy = Policy::new(&config.policy).unwrap_or_default();
         let written = write(&config, &contracts, &policy, &mut io::stdout().lock());
         Ok(written.map_err(ShellError::Write)?)
     }
