@@ -3,7 +3,7 @@
 //!
 //! | cell | becomes |
 //! | --- | --- |
-//! | counts, sums of whole numbers | the nearest multiple of the base; halves away from zero |
+//! | counts, sums of whole numbers and of numbers of single people | the nearest multiple of the base; halves away from zero |
 //! | means | rounded sum by rounded count |
 //! | variances, correlations, regressions | three significant digits |
 //! | sums of other numbers | what they are |
@@ -19,7 +19,8 @@ use arrow::error::ArrowError;
 
 use crate::admit::peel;
 use crate::block::{AggregateFunction as F, Measure};
-use crate::contract::TableContract;
+use crate::contract::{ColumnContract, TableContract};
+use crate::derived::DERIVED;
 use crate::scalar::Expr;
 
 /// How a cell is rounded, where its node's policy rounds.
@@ -77,19 +78,29 @@ pub fn rounding(measure: &Measure, contracts: &[Arc<TableContract>]) -> CellRoun
     }
 }
 
-/// Tells whether an argument is a whole number: no column in it is another.
+/// Tells whether what is added up is to be rounded like a count: it is made of whole numbers, or it
+/// is a number of single people, which may be a one of each of them whatever its type.
 fn is_whole(argument: &Expr, contracts: &[Arc<TableContract>]) -> bool {
-    !argument.any(&|part| match part {
-        Expr::Column { relation, name } => {
-            let column = contracts.get(*relation).and_then(|contract| contract.column(name));
-            column.is_none_or(|column| match column.data_type {
-                DataType::Float64 => true,
-                DataType::Decimal128(_, scale) => scale > 0,
-                _ => false,
-            })
-        }
-        _ => false,
-    })
+    match argument {
+        // Columns of its condition are not added up.
+        Expr::Case { branches, otherwise, .. } => branches
+            .iter()
+            .map(|(_, then)| then)
+            .chain(otherwise.as_deref())
+            .all(|value| is_whole(value, contracts)),
+        Expr::Column { relation, name } => contracts.get(*relation).is_some_and(|contract| {
+            contract.name == DERIVED || contract.column(name).is_some_and(has_whole_type)
+        }),
+        other => other.children().into_iter().all(|part| is_whole(part, contracts)),
+    }
+}
+
+fn has_whole_type(column: &ColumnContract) -> bool {
+    match column.data_type {
+        DataType::Float64 => false,
+        DataType::Decimal128(_, scale) => scale <= 0,
+        _ => true,
+    }
 }
 
 /// Half a base, as far as a rounded value may be from the exact one.
@@ -116,6 +127,9 @@ pub fn round_to(value: i128, base: i128) -> i128 {
 /// Where the values are no numbers.
 pub fn round_values(values: &ArrayRef, bases: &Int64Array) -> Result<ArrayRef, ArrowError> {
     let bases = bases.iter().map(|base| base.unwrap_or(1));
+    if bases.clone().all(|base| base < 2) {
+        return Ok(Arc::clone(values));
+    }
     Ok(match values.data_type() {
         DataType::Int64 => {
             let numbers = values.as_primitive::<Int64Type>().iter().zip(bases);
@@ -132,7 +146,9 @@ pub fn round_values(values: &ArrayRef, bases: &Int64Array) -> Result<ArrayRef, A
             let one = 10_i128.pow(u32::try_from(*scale).unwrap_or(0));
             let numbers = values.as_primitive::<Decimal128Type>().iter().zip(bases);
             let rounded = numbers.map(|(value, base)| {
-                value.map(|v| round_to(v, i128::from(base).saturating_mul(one)))
+                // A base below 2 rounds nothing, digits after the point neither.
+                let scaled = if base < 2 { 1 } else { i128::from(base).saturating_mul(one) };
+                value.map(|v| round_to(v, scaled))
             });
             let rounded = rounded.collect::<Decimal128Array>();
             Arc::new(rounded.with_precision_and_scale(*precision, *scale)?)
@@ -145,7 +161,6 @@ pub fn round_values(values: &ArrayRef, bases: &Int64Array) -> Result<ArrayRef, A
             });
             Arc::new(rounded.collect::<Float64Array>())
         }
-        _ if bases.clone().all(|base| base < 2) => Arc::clone(values),
         other => {
             let wide = match other {
                 DataType::Decimal256(_, scale) => DataType::Decimal128(38, *scale),
@@ -212,5 +227,15 @@ mod tests {
         let rounded = round_values(&values, &Int64Array::from(vec![5, 5])).ok();
         let rounded = rounded.map(|values| values.as_primitive::<Int64Type>().values().to_vec());
         assert_eq!(rounded, Some(vec![i64::MAX - 2, i64::MIN + 3]));
+    }
+
+    #[test]
+    fn no_base_leaves_every_digit() -> Result<(), ArrowError> {
+        let pounds = Decimal128Array::from(vec![1_234, 567]).with_precision_and_scale(12, 2)?;
+        let pounds: ArrayRef = Arc::new(pounds);
+        assert_eq!(&round_values(&pounds, &Int64Array::from(vec![1, 1]))?, &pounds);
+        let rounded = round_values(&pounds, &Int64Array::from(vec![1, 5]))?;
+        assert_eq!(rounded.as_primitive::<Decimal128Type>().values().to_vec(), [1_234, 500]);
+        Ok(())
     }
 }
