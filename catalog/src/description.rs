@@ -51,7 +51,7 @@ pub struct TableDescription {
     pub conforming: bool,
     /// Why not.
     pub differences: Vec<String>,
-    /// Name of the node's preset.
+    /// Name of the node's preset, with a plus where the node is stricter.
     pub preset: String,
     /// The configured threshold in people; the preset's when `None`.
     pub k: Option<u32>,
@@ -83,6 +83,19 @@ pub struct PublicRules {
     pub round_to: Option<u32>,
 }
 
+impl PublicRules {
+    /// What analysts may know of a node's rules beside preset and threshold.
+    pub fn of(settings: &PolicySettings) -> Self {
+        Self {
+            complement: settings.complement,
+            p_percent: settings.p_percent,
+            dominance_n: settings.dominance.map(|dominance| dominance.n),
+            dominance_share: settings.dominance.map(|dominance| dominance.share),
+            round_to: settings.round_to,
+        }
+    }
+}
+
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "test")]
 mod tests {
@@ -97,18 +110,5 @@ mod tests {
         let later = earlier.replace("\"k\"", r#""rules": {"complement": true, "new": 1}, "k""#);
         let table: TableDescription = serde_json::from_str(&later).unwrap();
         assert_eq!(table.rules, Some(PublicRules { complement: true, ..PublicRules::default() }));
-    }
-}
-
-impl PublicRules {
-    /// What analysts may know of a node's rules beside preset and threshold.
-    pub fn of(settings: &PolicySettings) -> Self {
-        Self {
-            complement: settings.complement,
-            p_percent: settings.p_percent,
-            dominance_n: settings.dominance.map(|dominance| dominance.n),
-            dominance_share: settings.dominance.map(|dominance| dominance.share),
-            round_to: settings.round_to,
-        }
     }
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
 use datafusion::execution::SessionState;
-use hedgerow_policies::TableContract;
+use hedgerow_policies::{Policy, TableContract};
 use sha2::{Digest, Sha256};
 
 use crate::config::{ServerConfig, SourceConfig, TableConfig};
@@ -170,7 +170,7 @@ impl Entry {
             contract_fingerprint: self.contract_fingerprint.clone(),
             conforming,
             differences,
-            preset: config.policy.preset.clone(),
+            preset: Policy::new(&config.policy).unwrap_or_default().label(),
             k: config.policy.k_for(name),
             rules: Some(PublicRules::of(&config.policy)),
             epoch,
