@@ -81,6 +81,18 @@ async fn a_statement_is_judged_without_being_run() {
         assert!(out.contains(part), "no {part} in:\n{out}");
     }
 
+    let twice = "SELECT count(*) FROM person UNION ALL SELECT count(*) FROM person WHERE age > 70";
+    let (code, out, err) = policy(home.path(), &["explain", "--config", file, twice]).await;
+    assert_eq!(code, Some(1), "{out}{err}");
+    for part in ["the statement as a whole", "by rule G7.family"] {
+        assert!(out.contains(part), "no {part} in:\n{out}");
+    }
+
+    let misspelt = "SELECT count(*) FORM person";
+    let (code, out, err) = policy(home.path(), &["explain", "--config", file, misspelt]).await;
+    assert_eq!((code, out.as_str()), (Some(1), ""), "{err}");
+    assert!(!err.contains("EXPLAIN"), "{err}");
+
     let analyze = format!("ANALYZE {ALLOWED}");
     let (code, out, err) = policy(home.path(), &["explain", "--config", file, &analyze]).await;
     assert_eq!((code, out.as_str()), (Some(1), ""), "{err}");

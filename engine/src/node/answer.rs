@@ -197,8 +197,16 @@ impl Node {
         request: &BundleRequest,
     ) -> Result<Vec<Arc<Judged>>, EngineError> {
         request.check_version()?;
-        let mut judged = Vec::with_capacity(request.fragments.len());
-        for text in &request.fragments {
+        self.judge_texts(&request.fragments).await
+    }
+
+    /// Judges fragments one by one, and then together.
+    pub(super) async fn judge_texts(
+        self: &Arc<Self>,
+        texts: &[String],
+    ) -> Result<Vec<Arc<Judged>>, EngineError> {
+        let mut judged = Vec::with_capacity(texts.len());
+        for text in texts {
             judged.push(match self.judged_before(text) {
                 Some(known) => known,
                 None => self.judge_anew(text).await?,

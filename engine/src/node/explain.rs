@@ -49,6 +49,14 @@ impl Node {
             Admission::Protected { gated, columns } => explanation(gated, columns),
         })
     }
+
+    /// Judges the fragments of one statement together, as those of a bundle are judged.
+    ///
+    /// # Errors
+    /// As [`Node::answer`]: [`EngineError::Refused`] with the rule.
+    pub async fn check_together(self: &Arc<Self>, texts: &[String]) -> Result<(), EngineError> {
+        self.judge_texts(texts).await.map(|_| ())
+    }
 }
 
 fn explanation(gated: &Block, columns: &GatedColumns) -> FragmentExplanation {

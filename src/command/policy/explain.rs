@@ -1,5 +1,6 @@
 //! `hedgerow policy explain`: one statement, judged as a node would judge it, and not run.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -61,42 +62,50 @@ impl Explain {
         let config = ServerConfig { ledger: None, ..config };
         let node = Node::open(&config, contracts.clone()).await.map_err(ServeError::Node)?;
         let coordinator = coordinator(&config, contracts, &node).await?;
-        let text = format!("EXPLAIN {}", self.statement.trim_end_matches([';', ' ', '\n']));
-        match questions(&coordinator, &text).await {
+        match questions(&coordinator, &self.statement).await {
             Ok(questions) => {
                 let judged = judge(&node, questions).await;
+                let together = judge_together(&node, &judged).await;
                 let allowed = judged.iter().all(|(_, judged)| !matches!(judged, Some(Err(_))));
-                write(&judged, &mut io::stdout().lock()).map_err(ShellError::Write)?;
-                Ok(allowed)
+                write(&judged, together.as_ref(), &mut io::stdout().lock())
+                    .map_err(ShellError::Write)?;
+                Ok(allowed && together.is_none())
             }
             Err(error) => {
-                write_failure(&error.external(), &text).map_err(ShellError::Write)?;
+                write_failure(&error.external(), &self.statement).map_err(ShellError::Write)?;
                 Ok(false)
             }
         }
     }
 }
 
-/// A coordinator over this one node.
+/// A coordinator over this one node, without tables of its own: their rows would stand in the
+/// questions.
 async fn coordinator(
     config: &ServerConfig,
     contracts: Contracts,
     node: &Arc<Node>,
 ) -> Result<Arc<Coordinator>, ServeError> {
     let channel: Arc<dyn NodeChannel> = Arc::new(InProcessChannel::new(Arc::clone(node)));
-    let own = config.federation.as_ref().map(|federation| federation.tables.clone());
-    let own = own.unwrap_or_default();
+    let own = BTreeMap::new();
     Coordinator::connect_with(contracts, vec![channel], &config.views, &own, config.limits)
         .await
         .map_err(ServeError::Coordinator)
 }
 
-/// What the node would be asked for an EXPLAIN's statement.
+/// What the node would be asked for a statement, as its EXPLAIN says.
 async fn questions(
     coordinator: &Arc<Coordinator>,
-    text: &str,
+    statement: &str,
 ) -> Result<Vec<Question>, EngineError> {
-    let prepared = coordinator.prepare(text, false).await?;
+    let text = format!("EXPLAIN {}", statement.trim_end_matches([';', ' ', '\n']));
+    let prepared = match coordinator.prepare(&text, false).await {
+        Ok(prepared) => prepared,
+        // Places in the text are to be those of the statement alone.
+        Err(error) => {
+            return Err(coordinator.prepare(statement, false).await.err().unwrap_or(error));
+        }
+    };
     let schema = prepared.schema();
     if !schema.fields().iter().map(|field| field.name().as_str()).eq(COLUMNS) {
         // EXPLAIN ANALYZE runs its statement.
@@ -135,7 +144,18 @@ async fn judge(node: &Arc<Node>, questions: Vec<Question>) -> Vec<(Question, Jud
     judged
 }
 
-fn write(judged: &[(Question, Judgement)], out: &mut dyn Write) -> io::Result<()> {
+/// What the node says of the allowed questions together, where it turns that down.
+async fn judge_together(node: &Arc<Node>, judged: &[(Question, Judgement)]) -> Option<WireError> {
+    let allowed = judged.iter().filter(|(_, judgement)| matches!(judgement, Some(Ok(_))));
+    let texts: Vec<String> = allowed.map(|(question, _)| question.text.clone()).collect();
+    node.check_together(&texts).await.err().map(|error| error.external())
+}
+
+fn write(
+    judged: &[(Question, Judgement)],
+    together: Option<&WireError>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let page = &mut Page::new(&mut *out);
     if judged.is_empty() {
         page.line("The statement asks nothing of the node.")?;
@@ -148,6 +168,10 @@ fn write(judged: &[(Question, Judgement)], out: &mut dyn Write) -> io::Result<()
             Some(Ok(explanation)) => write_allowed(page, explanation)?,
             Some(Err(error)) => write_refused(page, error)?,
         }
+    }
+    if let Some(error) = together {
+        page.line("the statement as a whole")?;
+        write_refused(page, error)?;
     }
     page.heading("Nothing was run and nothing was recorded.")?;
     out.flush()
@@ -212,7 +236,7 @@ mod tests {
     fn written(judgement: Judgement) -> String {
         let question = Question { step: "fragment 0".to_owned(), text: "SELECT 1".to_owned() };
         let mut out = vec![];
-        write(&[(question, judgement)], &mut out).unwrap();
+        write(&[(question, judgement)], None, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 

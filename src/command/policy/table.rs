@@ -19,7 +19,7 @@ pub(super) fn write(
     page.names("group keys allowed", &keys(contract))?;
     page.names("group keys in bands", &columns(contract, is_only_measured))?;
     page.names("summed or averaged", &columns(contract, is_measured))?;
-    page.names("spread, correlation", &columns(contract, |c| is_measured(c) && c.continuous))?;
+    page.names("spread, correlation", &columns(contract, |c| is_only_measured(c) && c.continuous))?;
     page.names("products summed", &products(contract))?;
     page.names("only joins", &columns(contract, is_identifier))?;
     page.names("percentiles", &percentiles(contract))?;
