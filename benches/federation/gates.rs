@@ -224,7 +224,7 @@ impl Owned {
             OF_A_PERSON => {
                 "roles = [\"identifier\"]\nscope = \"organisation\"\nwithin_person = true\n"
             }
-            _ if self.measures.contains(&name) => "roles = [\"measure\"]\ncontinuous = true\n",
+            _ if self.measures.contains(&name) => "roles = [\"measure\"]\n",
             _ => "roles = [\"dimension\"]\n",
         })
     }

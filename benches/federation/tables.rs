@@ -142,7 +142,7 @@ impl Protected {
             } else if self.identifiers.contains(&name) {
                 "roles = [\"identifier\"]\nscope = \"organisation\"\nwithin_person = true\n"
             } else if self.measures.contains(&name) {
-                "roles = [\"measure\"]\ncontinuous = true\n"
+                "roles = [\"measure\"]\n"
             } else {
                 "roles = [\"dimension\"]\n"
             }

@@ -39,7 +39,6 @@ roles = ["dimension"]
 name = "units"
 type = "int64"
 roles = ["measure"]
-continuous = true
 "#;
 
 /// What must not be in an error: values of the data, and words of whoever runs the node.

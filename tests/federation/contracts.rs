@@ -47,5 +47,4 @@ roles = ["dimension"]
 name = "units"
 type = "int64"
 roles = ["measure"]
-continuous = true
 "#;

@@ -97,7 +97,6 @@ roles = ["dimension"]
 name = "hours"
 type = "float64"
 roles = ["measure"]
-continuous = true
 bins = [0, 5, 15, 25]
 [[columns]]
 name = "cost"
@@ -108,6 +107,11 @@ name = "visits"
 type = "int32"
 roles = ["measure"]
 bins = [2, 3]
+[[columns]]
+name = "score"
+type = "float64"
+roles = ["measure"]
+continuous = true
 "#;
 
 const CHAPTER: &str = r#"
@@ -182,7 +186,7 @@ SELECT CAST(id AS BIGINT) AS spell_number, CAST(patient AS BIGINT) AS person_num
        NULLIF(dx, '-') AS chapter, urg = 'Y' AS urgent, CAST(adm AS DATE) AS admitted,
        CAST(minutes AS DOUBLE) / 60 AS hours,
        CAST(CAST(pence AS DECIMAL(12, 0)) / 100 AS DECIMAL(10, 2)) AS cost,
-       CAST(contacts AS INT) AS visits
+       CAST(contacts AS INT) AS visits, CAST(score AS DOUBLE) AS score
 FROM pas_episodes
 ";
 
@@ -256,6 +260,11 @@ impl Spell {
         (self.chapter != Some("C")).then_some(pence)
     }
 
+    /// Another one for each spell of an organisation.
+    fn score(&self) -> f64 {
+        self.number as f64 / 4.0
+    }
+
     fn urgent(&self) -> bool {
         self.person % 3 == 0
     }
@@ -300,7 +309,7 @@ fn west() -> Vec<Spell> {
 
 fn csv(spells: &[Spell]) -> Data {
     let mut text =
-        "spell_number,person_number,chapter,urgent,admitted,hours,cost,visits\n".to_owned();
+        "spell_number,person_number,chapter,urgent,admitted,hours,cost,visits,score\n".to_owned();
     for spell in spells {
         let cost = match spell.cost_pence() {
             Some(pence) => format!("{}.{:02}", pence / 100, pence % 100),
@@ -309,11 +318,12 @@ fn csv(spells: &[Spell]) -> Data {
         let (day, hours, visits) =
             if spell.second { ("2025-02-20", 20, 2) } else { ("2025-01-15", 10, 1) };
         text.push_str(&format!(
-            "{},{},{},{},{day},{hours}.0,{cost},{visits}\n",
+            "{},{},{},{},{day},{hours}.0,{cost},{visits},{}\n",
             spell.number,
             spell.person,
             spell.chapter.unwrap_or_default(),
             spell.urgent(),
+            spell.score(),
         ));
     }
     Data::Csv(text)
@@ -355,6 +365,7 @@ fn parquet(spells: &[Spell]) -> Data {
             "visits",
             Arc::new(spells.iter().map(|s| Some(1 + i32::from(s.second))).collect::<Int32Array>()),
         ),
+        ("score", Arc::new(spells.iter().map(|s| Some(s.score())).collect::<Float64Array>())),
     ];
     Data::Rows(vec![
         RecordBatch::try_from_iter_with_nullable(
@@ -366,17 +377,18 @@ fn parquet(spells: &[Spell]) -> Data {
 
 /// The layout of west's own system: other names, codes and units.
 fn episodes(spells: &[Spell]) -> Data {
-    let mut text = "id,patient,dx,urg,adm,minutes,pence,contacts\n".to_owned();
+    let mut text = "id,patient,dx,urg,adm,minutes,pence,contacts,score\n".to_owned();
     for spell in spells {
         let (day, minutes, contacts) =
             if spell.second { ("2025-02-20", 1_200, 2) } else { ("2025-01-15", 600, 1) };
         text.push_str(&format!(
-            "{},{},{},{},{day},{minutes},{},{contacts}\n",
+            "{},{},{},{},{day},{minutes},{},{contacts},{}\n",
             spell.number,
             spell.person,
             spell.chapter.unwrap_or("-"),
             if spell.urgent() { "Y" } else { "N" },
             spell.cost_pence().unwrap(),
+            spell.score(),
         ));
     }
     Data::Csv(text)

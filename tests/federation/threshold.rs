@@ -30,12 +30,10 @@ roles = ["dimension"]
 name = "units"
 type = "int64"
 roles = ["measure"]
-continuous = true
 [[columns]]
 name = "minutes"
 type = "float64"
 roles = ["measure"]
-continuous = true
 [[columns]]
 name = "diary"
 type = "utf8"

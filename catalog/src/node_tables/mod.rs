@@ -1,9 +1,10 @@
 //! An organisation's own tables, each under its contract. Main type: [`NodeTables`].
 //!
-//! A table whose data cannot be read or do not fit the contract is [`TableState::Drifted`]: it is
-//! shown with its differences and left out of answers, and the server still starts. The list of
-//! files behind each table is made once, when it is opened.
+//! A table whose data cannot be read or do not fit the contract, in columns or in values, is
+//! [`TableState::Drifted`]: it is shown with its differences and left out of answers, and the server
+//! still starts. The list of files behind each table is made once, when it is opened.
 
+mod claims;
 mod conformance;
 mod direct;
 mod mapped;
@@ -17,7 +18,7 @@ use datafusion::execution::SessionState;
 use hedgerow_policies::{Policy, TableContract};
 use sha2::{Digest, Sha256};
 
-use crate::config::{ServerConfig, SourceConfig, TableConfig};
+use crate::config::{Limits, ServerConfig, SourceConfig, TableConfig};
 use crate::contracts::{Contracts, short_hex};
 use crate::description::{NodeDescription, PublicRules, TableDescription};
 use crate::error::{CatalogError, Nearest};
@@ -73,7 +74,8 @@ struct Files {
 }
 
 impl NodeTables {
-    /// Opens every table of the configuration under its contract.
+    /// Opens every table of the configuration under its contract, and compares its rows with what
+    /// the contract claims of them.
     ///
     /// # Errors
     /// [`CatalogError::NoContract`] for a table without one. Problems with data are no errors.
@@ -93,12 +95,14 @@ impl NodeTables {
                     mapped::open(contract, sql, &config.sources, state).await?
                 }
             };
+            let opened = compared(contract, opened, state, &config.limits).await;
             tables.insert(contracts, contract, table_state(contract, opened));
         }
         Ok(tables)
     }
 
-    /// Opens tables whose files have the contract's columns: those of a coordinator.
+    /// Opens tables whose files have the contract's columns: those of a coordinator. Their rows go
+    /// along with questions, where each node looks at them itself.
     ///
     /// # Errors
     /// As [`NodeTables::open`].
@@ -186,6 +190,18 @@ fn contract_of<'c>(
         let known = contracts.iter().map(|contract| contract.name.as_str());
         CatalogError::NoContract { name: name.to_owned(), nearest: Nearest::find(name, known) }
     })
+}
+
+/// Looks at the rows of a table whose columns fit.
+async fn compared(
+    contract: &TableContract,
+    opened: Opened,
+    state: &SessionState,
+    limits: &Limits,
+) -> Opened {
+    let (rows, files) = opened?;
+    let found = claims::departures(contract, &rows, state, limits).await;
+    if found.is_empty() { Ok((rows, files)) } else { Err(found) }
 }
 
 fn table_state(contract: &Arc<TableContract>, opened: Opened) -> TableState {

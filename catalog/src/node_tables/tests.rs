@@ -269,11 +269,21 @@ async fn broken_files_and_mappings_drift_without_paths() {
 #[tokio::test]
 async fn strict_casts_fail_rather_than_yield_null() {
     let world = World::new().file("a.csv", "weeks,person,secret\nmany,1,s\n");
-    let tables = world.open("[sources.a]\npath = \"a.csv\"\n[tables.pathway]\nsql = \"SELECT CAST(weeks AS INT) AS weeks, person, secret FROM a\"").await;
-    let Some(TableState::Conforming(table)) = tables.get("pathway") else { panic!("drifted") };
-    let context = context();
-    let frame = context.read_table(Arc::clone(&table.provider)).unwrap();
-    assert!(frame.collect().await.is_err());
+    let tables = "[sources.a]\npath = \"a.csv\"\n[tables.pathway]\nsql = \"SELECT CAST(weeks AS INT) AS weeks, person, secret FROM a\"";
+    let said = world.drift(tables).await;
+    assert!(said.contains("a value does not fit its type"), "{said}");
+    assert!(!said.contains("many"), "{said}");
+}
+
+#[tokio::test]
+async fn rows_are_compared_with_the_contract() {
+    let mut empty = good("a", 3);
+    empty.get_mut(0).unwrap().1 = Arc::new(Int32Array::from(vec![None]));
+    let world = World::new().parquet("a.parquet", good("a", 3)).parquet("b.parquet", empty);
+    assert_eq!(
+        world.drift("[tables.pathway]\npath = \"*.parquet\"").await,
+        "column `weeks`: contract says nullable = false, table has NULL"
+    );
 }
 
 #[tokio::test]

@@ -551,7 +551,8 @@ impl Column {
             },
             "steps" => Datum::Int(dice.random_range(-32_768..32_768)),
             "metres" => Datum::Int(dice.random_range(-50_000..50_000)),
-            "age" => Datum::Int(dice.random_range(0..100)),
+            // In days.
+            "age" => Datum::Int(dice.random_range(0..36_500)),
             "units" => Datum::Int(dice.random_range(-1_000_000_000_000..1_000_000_000_000)),
             "cost" => Datum::Decimal(dice.random_range(-1_000_000_000..9_999_999_999)),
             // Up to all 28 digits.
