@@ -10,7 +10,7 @@ use hedgerow_catalog::Limits;
 use crate::coordinator::exact_sum_udf;
 use crate::limits::functions::bounded;
 use crate::node::{people_udaf, profile_udaf};
-use crate::optimizer::physical_rules;
+use crate::optimizer::{logical_rules, physical_rules};
 
 /// Settings for reading statements and fragments: the same at every coordinator and node.
 ///
@@ -44,6 +44,7 @@ pub(crate) fn state_builder(config: SessionConfig, limits: &Limits) -> SessionSt
     let mut builder = SessionStateBuilder::new()
         .with_config(config)
         .with_default_features()
+        .with_optimizer_rules(logical_rules())
         .with_physical_optimizer_rules(physical_rules());
     if let Some(functions) = builder.aggregate_functions() {
         functions.push(people_udaf());

@@ -599,7 +599,10 @@ impl Client {
     }
 }
 
-/// Runs a test against the clock.
+/// Runs a test against the clock; in the long run, where a busy machine proves nothing, ten times as
+/// long.
 pub(crate) async fn in_time<T>(test: impl Future<Output = T>) -> T {
-    tokio::time::timeout(TEST_MAX, test).await.expect("the test takes too long")
+    let long = std::env::var_os("HEDGEROW_LONG").is_some();
+    let time = if long { TEST_MAX * 10 } else { TEST_MAX };
+    tokio::time::timeout(time, test).await.expect("the test takes too long")
 }

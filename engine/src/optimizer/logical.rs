@@ -1,0 +1,113 @@
+//! DataFusion's rules over logical plans, with what they get wrong kept away from them.
+//!
+//! Entry: [`logical_rules`].
+
+use std::sync::Arc;
+
+use datafusion::common::Result;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Projection};
+use datafusion::optimizer::optimizer::{ApplyOrder, Optimizer};
+use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
+
+type Rule = Arc<dyn OptimizerRule + Send + Sync>;
+
+/// The first rule that makes filters of the conditions of joins.
+const MOVES_CONDITIONS: &str = "eliminate_cross_join";
+/// The rule that adds up sums.
+const ADDS_SUMS_UP: &str = "single_distinct_aggregation_to_group_by";
+
+/// The rules that a plan is optimised by, in their order.
+pub(crate) fn logical_rules() -> Vec<Rule> {
+    let mut rules: Vec<Rule> = vec![];
+    for rule in Optimizer::new().rules {
+        if rule.name() == MOVES_CONDITIONS {
+            rules.push(Arc::new(ConstantsRight));
+        }
+        rules.push(match rule.name() == ADDS_SUMS_UP {
+            true => Arc::new(SameTypes { rule }),
+            false => rule,
+        });
+    }
+    rules
+}
+
+/// Puts the constant of a comparison to the right in conditions of joins, where no other rule does.
+#[derive(Debug)]
+struct ConstantsRight;
+
+impl OptimizerRule for ConstantsRight {
+    fn name(&self) -> &str {
+        "constants_right"
+    }
+
+    fn apply_order(&self) -> Option<ApplyOrder> {
+        Some(ApplyOrder::TopDown)
+    }
+
+    fn rewrite(
+        &self,
+        plan: LogicalPlan,
+        _config: &dyn OptimizerConfig,
+    ) -> Result<Transformed<LogicalPlan>> {
+        let LogicalPlan::Join(mut join) = plan else { return Ok(Transformed::no(plan)) };
+        let Some(condition) = join.filter.take() else {
+            return Ok(Transformed::no(LogicalPlan::Join(join)));
+        };
+        let turned = condition.transform(|expr| Ok(constant_right(expr)))?;
+        join.filter = Some(turned.data);
+        let plan = LogicalPlan::Join(join);
+        Ok(if turned.transformed { Transformed::yes(plan) } else { Transformed::no(plan) })
+    }
+}
+
+fn constant_right(expr: Expr) -> Transformed<Expr> {
+    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = expr else {
+        return Transformed::no(expr);
+    };
+    match op.swap() {
+        Some(swapped) if left.as_literal().is_some() && right.as_literal().is_none() => {
+            Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(right, swapped, left)))
+        }
+        _ => Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right })),
+    }
+}
+
+/// Applies a rule, and gives columns the types back that they had before.
+#[derive(Debug)]
+struct SameTypes {
+    rule: Rule,
+}
+
+impl OptimizerRule for SameTypes {
+    fn name(&self) -> &str {
+        self.rule.name()
+    }
+
+    fn apply_order(&self) -> Option<ApplyOrder> {
+        self.rule.apply_order()
+    }
+
+    fn rewrite(
+        &self,
+        plan: LogicalPlan,
+        config: &dyn OptimizerConfig,
+    ) -> Result<Transformed<LogicalPlan>> {
+        let before = Arc::clone(plan.schema());
+        let after = self.rule.rewrite(plan, config)?;
+        let mut types = before.fields().iter().zip(after.data.schema().fields());
+        if types.all(|(before, after)| before.data_type() == after.data_type()) {
+            return Ok(after);
+        }
+        after.map_data(|plan| {
+            let columns = plan.schema().columns().into_iter().zip(before.fields());
+            let columns = columns.map(|(column, field)| {
+                let (relation, name) = (column.relation.clone(), column.name.clone());
+                let value = Expr::Column(column).cast_to(field.data_type(), plan.schema())?;
+                Ok(value.alias_qualified(relation, name))
+            });
+            let columns = columns.collect::<Result<Vec<_>>>()?;
+            Projection::try_new(columns, Arc::new(plan)).map(LogicalPlan::Projection)
+        })
+    }
+}
