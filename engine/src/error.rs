@@ -304,7 +304,8 @@ impl EngineError {
                 DataFusionError::Execution(_) | DataFusionError::External(_) => {
                     Self::Data { what: "evaluation failed" }
                 }
-                DataFusionError::NotImplemented(_) => Self::NotSplit {
+                // What was resolved and yet has no plan: NOT IN with further conditions, for one.
+                DataFusionError::NotImplemented(_) | DataFusionError::Plan(_) => Self::NotSplit {
                     what: "the statement uses something that is not implemented".to_owned(),
                     hint:
                         "write correlated subqueries as joins, one aggregate per query, and sets \

@@ -24,7 +24,9 @@ use arrow::error::ArrowError;
 use crate::admit::Admission;
 use crate::cell::CellStatus;
 use crate::gate_columns::{CellBounds, CellRule, GatedColumns};
-use crate::rounding::{CellRounding, half, mean_of, round_values, three_digits};
+use crate::rounding::{
+    CellRounding, bases_of, half, mean_of, moment_of, round_values, three_digits,
+};
 
 /// What the node computed for one fragment, before the gate.
 pub enum Executed<S> {
@@ -270,10 +272,13 @@ fn rounded(
     let column = |place: usize| all.columns().get(place).ok_or(GateError::Shape);
     Ok(match how {
         CellRounding::Same => Arc::clone(values),
-        CellRounding::Whole => round_values(values, &bases)?,
+        CellRounding::Whole(addends) => round_values(values, &bases_of(&bases, addends))?,
         CellRounding::Digits => three_digits(values)?,
-        CellRounding::Mean { whole, sum, count } => {
-            mean_of([column(sum)?, column(count)?], &bases, whole, values.data_type())?
+        CellRounding::Mean { addends, sum, count } => {
+            mean_of([column(sum)?, column(count)?], &bases, addends, values.data_type())?
+        }
+        CellRounding::Moment { factor, count } => {
+            moment_of([values, column(count)?], &bases, factor)?
         }
     })
 }
@@ -365,7 +370,10 @@ fn bounds(
                 });
                 Arc::new(cells.collect::<Int64Array>())
             };
-            let away = half(base);
+            let away = match rule.rounding {
+                CellRounding::Whole(addends) => half(base.saturating_mul(i64::from(addends))),
+                _ => half(base),
+            };
             Ok((bounded(-away, low), bounded(away, high)))
         }
         // How far the sum of a rounded number may be from it is not written in its own type.

@@ -5,7 +5,7 @@
 //! asked    k0 k1 | m0 m1
 //! gated    k0 k1 | m0 m1 | people, contributors…   G1, G2: capped at k, so cheap
 //!                        | profile                 G3, G4: one bit per proof, of every person's part
-//!                        | sum, count…             G8: what a mean is rounded from
+//!                        | sum, count…             G8: what a mean or a moment is rounded from
 //! ```
 //! Main type: [`GatedColumns`].
 
@@ -86,6 +86,9 @@ impl Question<'_> {
         let mut profile = Profile::new(policy);
         let mut cells: Vec<CellRule> = Vec::with_capacity(measures.len());
         for (measure, linked) in measures.iter().zip(links(measures)) {
+            if policy.round_to().is_some() && tells_the_count(measure, self.contracts) {
+                return Err(product_of_moment());
+            }
             let mut contributing = contributing(measure, self.contracts);
             contributing.extend(self.values_of(measure, policy));
             cells.push(CellRule {
@@ -114,7 +117,7 @@ impl Question<'_> {
             cells,
         };
         all.extend(profile);
-        let columns = with_means(columns, measures, &mut all);
+        let columns = with_parts(columns, measures, &mut all);
         let output = Output::Groups { keys: keys.to_vec(), measures: all };
         Ok(Admission::Protected { gated: Block { output, ..self.block.clone() }, columns })
     }
@@ -208,6 +211,62 @@ impl Question<'_> {
             })
             .collect()
     }
+}
+
+/// G8: whether the exact sum of products of its arguments may be asked for, so that a covariance
+/// tells the count.
+fn tells_the_count(measure: &Measure, contracts: &[Arc<TableContract>]) -> bool {
+    let [first, second] = measure.arguments.as_slice() else { return false };
+    let of_products = match measure.function {
+        F::CovarPop
+        | F::CovarSamp
+        | F::Corr
+        | F::RegrIntercept
+        | F::RegrR2
+        | F::RegrSlope
+        | F::RegrSxy => true,
+        F::RegrCount
+        | F::RegrAvgx
+        | F::RegrAvgy
+        | F::RegrSxx
+        | F::RegrSyy
+        | F::Count
+        | F::Sum
+        | F::Avg
+        | F::Min
+        | F::Max
+        | F::VarPop
+        | F::VarSamp
+        | F::StddevPop
+        | F::StddevSamp
+        | F::BoolAnd
+        | F::BoolOr
+        | F::BitAnd
+        | F::BitOr
+        | F::BitXor
+        | F::People
+        | F::Profile => false,
+    };
+    of_products
+        && contracts.iter().enumerate().any(|(place, contract)| {
+            let reads = |argument: &Expr, column: &str| {
+                argument.any(&|part| {
+                    matches!(part, Expr::Column { relation, name } if *relation == place && name == column)
+                })
+            };
+            contract.products.iter().any(|(x, y)| {
+                reads(first, x) && reads(second, y) || reads(first, y) && reads(second, x)
+            })
+        })
+}
+
+fn product_of_moment() -> Refusal {
+    Refusal::new(
+        Rule::S3Measure,
+        "a covariance, correlation or regression is of two columns whose product the contract \
+         lists, and the organisation rounds counts (G8), which it would tell",
+        "sum the product, or ask for the spread of each column on its own",
+    )
 }
 
 fn too_many_aggregates() -> Refusal {
@@ -354,8 +413,8 @@ fn place_of(list: &mut Vec<Expr>, expr: Expr) -> usize {
     }
 }
 
-/// Appends sum and count of every mean that is to be rounded.
-fn with_means(
+/// Appends what is to be rounded in the place of a mean or a moment: sums and counts.
+fn with_parts(
     mut columns: GatedColumns,
     measures: &[Measure],
     all: &mut Vec<Measure>,
@@ -364,7 +423,6 @@ fn with_means(
         return columns;
     }
     for (measure, cell) in measures.iter().zip(&mut columns.cells) {
-        let CellRounding::Mean { whole, .. } = cell.rounding else { continue };
         let mut place = |function| {
             let part = Measure { function, ..measure.clone() };
             columns.keys
@@ -373,7 +431,18 @@ fn with_means(
                     all.len() - 1
                 })
         };
-        cell.rounding = CellRounding::Mean { whole, sum: place(F::Sum), count: place(F::Count) };
+        cell.rounding = match cell.rounding {
+            CellRounding::Mean { addends, .. } => {
+                CellRounding::Mean { addends, sum: place(F::Sum), count: place(F::Count) }
+            }
+            CellRounding::Moment { factor, .. } => CellRounding::Moment {
+                factor,
+                count: place(if measure.arguments.len() == 1 { F::Count } else { F::RegrCount }),
+            },
+            rounding @ (CellRounding::Whole(_) | CellRounding::Digits | CellRounding::Same) => {
+                rounding
+            }
+        };
     }
     columns
 }
@@ -383,7 +452,8 @@ fn whole(number: u32) -> Expr {
 }
 
 /// G2: who contributes to a cell. Rows under the condition whose arguments are not NULL and, where
-/// they are summed, not zero; and the same of each addend of a sum of several columns.
+/// they are summed, not zero; and the same of each addend of a sum of several columns, and of each of
+/// two arguments.
 fn contributing(measure: &Measure, contracts: &[Arc<TableContract>]) -> Vec<Option<Expr>> {
     let mut conjuncts: Vec<Expr> = measure.condition.iter().cloned().collect();
     for argument in measure.arguments.iter().map(peel) {
@@ -393,19 +463,20 @@ fn contributing(measure: &Measure, contracts: &[Arc<TableContract>]) -> Vec<Opti
             negated: true,
         });
     }
-    let summed = match measure.arguments.as_slice() {
-        [argument] if measure.function != F::Count => Some(peel(argument)),
-        _ => None,
-    };
-    let Some(argument) = summed else { return vec![flat(conjuncts)] };
-    let parts = addends_that_contribute(argument, contracts);
-    std::iter::once(argument)
-        .chain(parts)
-        .map(|part| {
-            let own = conjuncts.iter().cloned();
-            flat(own.chain(differs_from_zero(part, contracts)).collect())
-        })
-        .collect()
+    let there = || flat(conjuncts.clone());
+    if matches!(measure.function, F::Count | F::RegrCount) {
+        return vec![there()];
+    }
+    // With two arguments a row has both, and either may be nearly all zero.
+    let pairs = (measure.arguments.len() != 1).then(there);
+    let summed = measure.arguments.iter().map(peel).flat_map(|argument| {
+        std::iter::once(argument).chain(addends_that_contribute(argument, contracts))
+    });
+    let differs = summed.map(|part| {
+        let own = conjuncts.iter().cloned();
+        flat(own.chain(differs_from_zero(part, contracts)).collect())
+    });
+    pairs.into_iter().chain(differs).collect()
 }
 
 fn differs_from_zero(argument: &Expr, contracts: &[Arc<TableContract>]) -> Vec<Expr> {

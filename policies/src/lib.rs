@@ -53,6 +53,9 @@ pub use preset::{
     ROUND_TO_MAX,
 };
 pub use refusal::{Refusal, Rule};
-pub use rounding::{CellRounding, mean_of, round_to, round_values, rounding, three_digits};
+pub use rounding::{
+    CellRounding, Factor, bases_of, mean_of, moment_of, round_to, round_values, rounding,
+    three_digits,
+};
 pub use scalar::{BinaryOperator, ColumnPlace, Expr, Literal, TypeName, UnaryTest};
 pub use window::{Frame, FrameBound, FrameUnits, Window, WindowFunction, WindowOrder};

@@ -380,8 +380,7 @@ impl Federate<'_> {
         let mut parts = Parts::over(keys);
         let merged = match plan {
             LogicalPlan::Aggregate(aggregate) => {
-                let sets = sets.as_ref().map(|sets| (sets, places.as_slice()));
-                merged(aggregate, measures, &mut parts, sets, &tables, whole)
+                merged(aggregate, measures, &mut parts, sets.as_ref(), &tables, whole)
                     .map_err(Misplaced::FromRows)?
             }
             _ => vec![],
@@ -394,7 +393,7 @@ impl Federate<'_> {
             merged,
             whole,
             own_keys,
-            sets: sets.as_ref().map(|sets| sets.over_keys(&places)),
+            sets: sets.as_ref().map(Sets::over_keys),
             places,
         };
         self.merged(plan, pushed)
@@ -504,7 +503,7 @@ fn merged(
     aggregate: &Aggregate,
     measures: &[Measure],
     parts: &mut Parts,
-    sets: Option<(&Sets<'_>, &[usize])>,
+    sets: Option<&Sets<'_>>,
     tables: &[Arc<TableContract>],
     whole: bool,
 ) -> Result<Vec<Merged>, NotABlock> {
@@ -513,7 +512,7 @@ fn merged(
         let call = aggregate_call(expr)
             .ok_or_else(|| NotABlock::new("an aggregate inside an expression"))?;
         match sets {
-            Some((sets, places)) if is_grouping(call) => sets.grouping(call, places),
+            Some(sets) if is_grouping(call) => sets.grouping(call),
             _ => {
                 let measure = measures.next().ok_or_else(|| NotABlock::new("grouping()"))?;
                 parts.split(call, measure, aggregate.input.schema(), tables, whole)

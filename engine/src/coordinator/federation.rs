@@ -418,49 +418,6 @@ impl Federation {
         Ok(asked)
     }
 
-    /// The block as one node can answer it: what it does not serve has no rows there. `None` where
-    /// the block has none either.
-    pub(crate) fn over_served(&self, block: &Block, node: &KnownNode) -> Option<Block> {
-        let mut places = vec![];
-        let mut from = vec![];
-        for relation in &block.from {
-            let source = match &relation.source {
-                Source::Table { name, .. } => (!node.lacks(name)).then(|| relation.source.clone()),
-                Source::Derived(inner) => {
-                    self.over_served(inner, node).map(|inner| Source::Derived(Box::new(inner)))
-                }
-                Source::Values(_) => Some(relation.source.clone()),
-            };
-            match (source, &relation.join) {
-                (Some(source), join) => {
-                    places.push(Some(from.len()));
-                    from.push(Relation { source, join: join.clone() });
-                }
-                (None, Join::First | Join::Inner | Join::Semi(_)) => return None,
-                (None, Join::Left(_) | Join::Anti(_) | Join::NotIn(_)) => places.push(None),
-            }
-        }
-        let served = Block { from, ..block.clone() };
-        if served.from.len() == block.from.len() {
-            return Some(served);
-        }
-        let place = |relation: usize| places.get(relation).copied().flatten();
-        let served = served.map_own(&|expr| match expr {
-            Expr::Column { relation, name } => match place(relation) {
-                Some(relation) => Expr::Column { relation, name },
-                None => Expr::Literal(Literal {
-                    data_type: self.type_of(block, relation, &name),
-                    text: None,
-                }),
-            },
-            Expr::Organisation { relation } => {
-                Expr::Organisation { relation: place(relation).unwrap_or(0) }
-            }
-            other => other,
-        });
-        Some(canonical_block(served))
-    }
-
     /// The type of a column of a relation.
     pub(crate) fn type_of(&self, block: &Block, relation: usize, name: &str) -> TypeName {
         let known = block.from.get(relation).and_then(|relation| match &relation.source {
@@ -620,7 +577,7 @@ fn without_own_organisation(mut block: Block) -> Block {
 }
 
 /// The block with its conjuncts in canonical order again.
-fn canonical_block(mut block: Block) -> Block {
+pub(super) fn canonical_block(mut block: Block) -> Block {
     block.filter = canonical(block.filter);
     for relation in &mut block.from {
         if let Join::Left(on) | Join::Semi(on) | Join::Anti(on) = &mut relation.join {

@@ -15,7 +15,8 @@ use hedgerow_policies::{CellBounds, CellRounding, Output, TableContract, cell_bo
 use super::carry::{Cells, PARTIAL, RELEASED, WITHHELD};
 use super::cut::named;
 use super::dispatch::{BASE, BASE_MOST, FragmentAsk, HIDDEN, HIDDEN_ALL, NODES};
-use super::rounded::{rounded, rounded_mean, short};
+use super::rounded::{rounded, rounded_mean, rounded_moment, rounded_sum, short};
+use super::sets::key_of_sets;
 use super::split::{Merged, MergedBounds, column};
 
 /// Builds the merge plan of one fragment, in the shape of the aggregate it stands for.
@@ -41,9 +42,13 @@ impl Merge<'_> {
         source: LogicalPlan,
         output: &DFSchemaRef,
     ) -> DfResult<(LogicalPlan, Cells)> {
-        let keys: Vec<DfExpr> = (0..self.keys).map(|i| ident(format!("k{i}"))).collect();
+        let asked: Vec<DfExpr> = (0..self.keys).map(key).collect();
+        let (source, keys) = match self.sets {
+            Some(_) => self.with_keys_of_sets(source)?,
+            None => (source, self.places.iter().copied().map(key).collect()),
+        };
         // Whole groups come once each; others, and the one group without keys, are aggregated.
-        let (source, aggregated) = if self.whole && !keys.is_empty() {
+        let (source, aggregated) = if self.whole && !asked.is_empty() {
             (source, false)
         } else {
             let mut aggregates = Unique::default();
@@ -58,7 +63,7 @@ impl Merge<'_> {
                     Arc::new(source),
                     match &self.sets {
                         Some(sets) => vec![DfExpr::GroupingSet(sets.clone())],
-                        None => keys.clone(),
+                        None => asked,
                     },
                     aggregates.exprs,
                 )?),
@@ -74,10 +79,8 @@ impl Merge<'_> {
         add(aggregates, "parts".into(), expr_fn::count(lit(1_i64)));
         add(aggregates, BASE.into(), expr_fn::max(ident(BASE)));
         add(aggregates, BASE_MOST.into(), expr_fn::max(ident(BASE_MOST)));
-        if let CellRounding::Mean { sum, count, .. } = merged.rounding {
-            for part in [sum, count] {
-                add(aggregates, format!("sum{part}"), expr_fn::sum(column(part)));
-            }
+        for part in merged.rounding.parts() {
+            add(aggregates, format!("sum{part}"), expr_fn::sum(column(part)));
         }
         if matches!(merged.bounds, MergedBounds::AtLeast | MergedBounds::Estimate) {
             return;
@@ -96,6 +99,17 @@ impl Merge<'_> {
         add(aggregates, format!("bounded{part}"), expr_fn::count(ident(format!("m{part}_upper"))));
     }
 
+    /// The source with a column for each of the statement's keys, and these.
+    fn with_keys_of_sets(&self, source: LogicalPlan) -> DfResult<(LogicalPlan, Vec<DfExpr>)> {
+        let keys: Vec<DfExpr> = (0..self.places.len()).map(key_of_sets).collect();
+        let named = self.places.iter().zip(&keys);
+        let named = named.map(|(place, own)| key(*place).alias(own.schema_name().to_string()));
+        let columns = source.schema().columns().into_iter().map(DfExpr::Column);
+        let columns = columns.chain(named).collect();
+        let source = Projection::try_new(columns, Arc::new(source))?;
+        Ok((LogicalPlan::Projection(source), keys))
+    }
+
     /// Restores the names and types of the aggregate that was pushed, and adds the cells' companions.
     fn project(
         &self,
@@ -110,7 +124,7 @@ impl Merge<'_> {
         let shown =
             output.iter().filter(|(_, field)| field.name() != Aggregate::INTERNAL_GROUPING_ID);
         for (index, (qualifier, field)) in shown.enumerate() {
-            let expr = match self.places.get(index).and_then(|place| keys.get(*place)) {
+            let expr = match keys.get(index) {
                 Some(key) => key.clone(),
                 None => {
                     let aggregate = index - self.places.len();
@@ -247,9 +261,12 @@ impl Merge<'_> {
             false => ident(format!("sum{part}")),
         };
         match merged.rounding {
-            CellRounding::Whole => rounded(value, base),
-            CellRounding::Mean { whole, sum, count } => {
-                rounded_mean([value, part(sum), part(count)], base, whole)
+            CellRounding::Whole(addends) => rounded_sum(value, base, addends),
+            CellRounding::Mean { addends, sum, count } => {
+                rounded_mean([value, part(sum), part(count)], base, addends)
+            }
+            CellRounding::Moment { factor, count } => {
+                rounded_moment([value, part(count)], base, factor)
             }
             CellRounding::Digits => short(value, base),
             CellRounding::Same => value,
@@ -278,6 +295,11 @@ impl Merge<'_> {
         };
         Ok([lower, upper, status_column(part)])
     }
+}
+
+/// A column that nodes grouped by.
+fn key(place: usize) -> DfExpr {
+    ident(format!("k{place}"))
 }
 
 /// Nobody counts less than nothing.

@@ -40,6 +40,7 @@ mod rounded;
 mod rounds;
 mod rows;
 mod running;
+mod served;
 mod service;
 mod session;
 mod sets;

@@ -5,7 +5,8 @@
 //! | `rounded(value, base)` | a count, or a sum of whole numbers | the nearest multiple |
 //! | `rounded_mean(mean, sum, count, base)` | a mean and its parts | rounded sum by rounded count |
 //! | `rounded_mean_of_sum(…)` | the same of other numbers | sum by rounded count |
-//! | `short(value, base)` | a variance, correlation, regression | three significant digits |
+//! | `rounded_moment(value, count, base)` | a moment that has the count as a factor | the same of the rounded count |
+//! | `short(value, base)` | another moment | three significant digits |
 //!
 //! The base stands in a column, since only the nodes' replies say it; one below 2 rounds nothing.
 
@@ -20,23 +21,36 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr as DfExpr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
     Volatility,
 };
-use hedgerow_policies::{mean_of, round_values, three_digits};
+use hedgerow_policies::{Factor, bases_of, mean_of, moment_of, round_values, three_digits};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum How {
-    Whole,
-    Mean { whole: bool },
+    Whole(u32),
+    Mean { addends: u32 },
+    Moment(Factor),
     Digits,
 }
 
-/// `rounded(value, base)`.
+/// `rounded(value, base)` of one number.
 pub(crate) fn rounded(value: DfExpr, base: DfExpr) -> DfExpr {
-    call(How::Whole, vec![value, base])
+    rounded_sum(value, base, 1)
 }
 
-/// `rounded_mean(mean, sum, count, base)`; `whole` says that it is one of whole numbers.
-pub(crate) fn rounded_mean(parts: [DfExpr; 3], base: DfExpr, whole: bool) -> DfExpr {
-    call(How::Mean { whole }, parts.into_iter().chain([base]).collect())
+/// `rounded(value, base)` of what adds up so many columns.
+pub(crate) fn rounded_sum(value: DfExpr, base: DfExpr, addends: u32) -> DfExpr {
+    call(How::Whole(addends), vec![value, base])
+}
+
+/// `rounded_mean(mean, sum, count, base)`, with the `addends` of [`CellRounding::Mean`].
+///
+/// [`CellRounding::Mean`]: hedgerow_policies::CellRounding::Mean
+pub(crate) fn rounded_mean(parts: [DfExpr; 3], base: DfExpr, addends: u32) -> DfExpr {
+    call(How::Mean { addends }, parts.into_iter().chain([base]).collect())
+}
+
+/// `rounded_moment(value, count, base)`.
+pub(crate) fn rounded_moment(parts: [DfExpr; 2], base: DfExpr, factor: Factor) -> DfExpr {
+    call(How::Moment(factor), parts.into_iter().chain([base]).collect())
 }
 
 /// `short(value, base)`.
@@ -58,9 +72,10 @@ struct Rounding {
 impl ScalarUDFImpl for Rounding {
     fn name(&self) -> &str {
         match self.how {
-            How::Whole => "rounded",
-            How::Mean { whole: true } => "rounded_mean",
-            How::Mean { whole: false } => "rounded_mean_of_sum",
+            How::Whole(_) => "rounded",
+            How::Mean { addends: 0 } => "rounded_mean_of_sum",
+            How::Mean { .. } => "rounded_mean",
+            How::Moment(_) => "rounded_moment",
             How::Digits => "short",
         }
     }
@@ -79,11 +94,17 @@ impl ScalarUDFImpl for Rounding {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let arrays = ColumnarValue::values_to_arrays(&args.args)?;
         let rounded = match (self.how, arrays.as_slice()) {
-            (How::Whole, [value, base]) => round_values(value, bases(base)?)?,
-            (How::Mean { whole: numbers }, [mean, sum, count, base]) => {
+            (How::Whole(addends), [value, base]) => {
+                round_values(value, &bases_of(bases(base)?, addends))?
+            }
+            (How::Mean { addends }, [mean, sum, count, base]) => {
                 let base = bases(base)?;
-                let rounded = mean_of([sum, count], base, numbers, mean.data_type())?;
+                let rounded = mean_of([sum, count], base, addends, mean.data_type())?;
                 where_rounded(base, &rounded, mean)?
+            }
+            (How::Moment(factor), [value, count, base]) => {
+                let base = bases(base)?;
+                where_rounded(base, &moment_of([value, count], base, factor)?, value)?
             }
             (How::Digits, [value, base]) => {
                 where_rounded(bases(base)?, &three_digits(value)?, value)?

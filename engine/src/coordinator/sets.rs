@@ -35,15 +35,13 @@ impl<'a> Sets<'a> {
     }
 
     /// The column that holds a key at the coordinator.
-    fn key(&self, expr: &DfExpr, places: &[usize]) -> DfExpr {
-        let index = self.keys.iter().position(|key| *key == expr);
-        let place = index.and_then(|index| places.get(index));
-        ident(place.map_or_else(String::new, |place| format!("k{place}")))
+    fn key(&self, expr: &DfExpr) -> DfExpr {
+        key_of_sets(self.keys.iter().position(|key| *key == expr).unwrap_or(usize::MAX))
     }
 
     /// The sets over the columns that hold the keys at the coordinator.
-    pub(crate) fn over_keys(&self, places: &[usize]) -> GroupingSet {
-        let all = |list: &Vec<DfExpr>| list.iter().map(|e| self.key(e, places)).collect();
+    pub(crate) fn over_keys(&self) -> GroupingSet {
+        let all = |list: &Vec<DfExpr>| list.iter().map(|e| self.key(e)).collect();
         match self.sets {
             GroupingSet::Rollup(list) => GroupingSet::Rollup(all(list)),
             GroupingSet::Cube(list) => GroupingSet::Cube(all(list)),
@@ -54,19 +52,21 @@ impl<'a> Sets<'a> {
     }
 
     /// `grouping(key, …)`: told at the coordinator, where the sets are made.
-    pub(crate) fn grouping(
-        &self,
-        call: &AggregateCall,
-        places: &[usize],
-    ) -> Result<Merged, NotABlock> {
+    pub(crate) fn grouping(&self, call: &AggregateCall) -> Result<Merged, NotABlock> {
         if !call.params.args.iter().all(|argument| self.keys.contains(&argument)) {
             return Err(NotABlock::new("grouping() of what is no group key"));
         }
         let mut value = call.clone();
-        value.params.args = call.params.args.iter().map(|a| self.key(a, places)).collect();
+        value.params.args = call.params.args.iter().map(|a| self.key(a)).collect();
         let value = DfExpr::AggregateFunction(value);
         Ok(Merged::of(value, 0, MergedBounds::Unknown))
     }
+}
+
+/// The column that holds a key of the statement while its sets are made. Keys that are asked for once
+/// are told apart here: a set may have one of them and not the other.
+pub(crate) fn key_of_sets(index: usize) -> DfExpr {
+    ident(format!("s{index}"))
 }
 
 /// Tells whether an aggregate is `grouping()`.

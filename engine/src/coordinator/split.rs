@@ -116,9 +116,12 @@ impl Parts {
         let merged = self.split_exact(call, measure, input, tables, whole)?;
         let rounding = match (protected, rounding(measure, tables), merged.bounds) {
             (false, ..) | (true, _, MergedBounds::AtLeast) => CellRounding::Same,
-            (true, CellRounding::Mean { whole: numbers, .. }, _) => {
+            (true, CellRounding::Mean { addends, .. }, _) => {
                 let (sum, count) = self.parts_of_mean(call, measure, input)?;
-                CellRounding::Mean { whole: numbers, sum, count }
+                CellRounding::Mean { addends, sum, count }
+            }
+            (true, CellRounding::Moment { factor, .. }, _) => {
+                CellRounding::Moment { factor, count: self.count_of_moment(call, measure, input)? }
             }
             (true, other, _) => other,
         };
@@ -153,7 +156,7 @@ impl Parts {
             Ok(Merged::of(merge(column(part)), part, bounds))
         };
         match measure.function {
-            F::Count => direct(self, expr_fn::sum, MergedBounds::Sum),
+            F::Count | F::RegrCount => direct(self, expr_fn::sum, MergedBounds::Sum),
             F::Sum => direct(self, expr_fn::sum, MergedBounds::Unknown),
             F::Min => direct(self, expr_fn::min, MergedBounds::Unknown),
             F::Max => direct(self, expr_fn::max, MergedBounds::Unknown),
@@ -169,7 +172,6 @@ impl Parts {
             F::CovarPop | F::CovarSamp | F::Corr => self.moments_of_two(call, measure, input),
             F::RegrAvgx
             | F::RegrAvgy
-            | F::RegrCount
             | F::RegrIntercept
             | F::RegrR2
             | F::RegrSlope
@@ -266,6 +268,23 @@ impl Parts {
             None => argument,
         };
         Ok((self.add(part(measure, F::Sum, [addend])), count))
+    }
+
+    /// The number of values, or pairs of values, that a moment is of.
+    fn count_of_moment(
+        &mut self,
+        call: &DfAggregate,
+        measure: &Measure,
+        input: &DFSchema,
+    ) -> Result<usize, NotABlock> {
+        let (data_types, _) = types(call, input)?;
+        Ok(match (measure.arguments.as_slice(), data_types.as_slice()) {
+            ([x], [data_type]) => self.add(part(measure, F::Count, [double(x, data_type)])),
+            ([x, y], [t1, t2]) => {
+                self.add(part(measure, F::RegrCount, [double(x, t1), double(y, t2)]))
+            }
+            _ => return Err(NotABlock::new("a moment of other than one or two arguments")),
+        })
     }
 
     fn moments_of_one(

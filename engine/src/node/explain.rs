@@ -5,9 +5,7 @@
 
 use std::sync::Arc;
 
-use hedgerow_policies::{
-    Admission, Block, CellRounding, CellRule, GatedColumns, Output, PROFILE_CONDITION_BIT,
-};
+use hedgerow_policies::{Admission, Block, CellRule, GatedColumns, Output, PROFILE_CONDITION_BIT};
 
 use super::answer::Node;
 use crate::block::emit_measure;
@@ -97,21 +95,13 @@ fn role(columns: &GatedColumns, place: usize) -> String {
     if columns.profile == Some(place) {
         roles.push(profile(columns));
     }
-    for (part, what) in [(0, "sum"), (1, "count")] {
-        let means = cells(columns, |cell| parts_of_mean(cell).get(part) == Some(&place));
-        if columns.round_to.is_some() && !means.is_empty() {
-            roles.push(format!("{what}: {means} is rounded from it (G8)"));
+    for (part, what) in [(0, "count"), (1, "sum")] {
+        let rounded = cells(columns, |cell| cell.rounding.parts().get(part) == Some(&place));
+        if columns.round_to.is_some() && !rounded.is_empty() {
+            roles.push(format!("{what}: {rounded} is rounded from it (G8)"));
         }
     }
     roles.join("; ")
-}
-
-/// The places of sum and count, where the cell is a mean.
-fn parts_of_mean(cell: &CellRule) -> Vec<usize> {
-    match cell.rounding {
-        CellRounding::Mean { sum, count, .. } => vec![sum, count],
-        CellRounding::Whole | CellRounding::Digits | CellRounding::Same => vec![],
-    }
 }
 
 /// A profile has bits for conditions, and bits for amounts.

@@ -13,12 +13,16 @@ use crate::world::World;
 pub(crate) async fn union(world: &World, organisations: &[String]) -> SessionContext {
     let context = SessionContext::new();
     let contracts = Contracts::load(&world.config(&organisations[0]).contracts).unwrap();
+    let mut opened = vec![];
+    for organisation in organisations {
+        let config = world.config(organisation);
+        let tables = NodeTables::open(&config, &contracts, &context.state()).await.unwrap();
+        opened.push((organisation, tables));
+    }
     for contract in contracts.iter() {
         let name = &contract.name;
         let mut parts = vec![];
-        for organisation in organisations {
-            let config = world.config(organisation);
-            let tables = NodeTables::open(&config, &contracts, &context.state()).await.unwrap();
+        for (organisation, tables) in &opened {
             let Some(state) = tables.get(name) else { continue };
             let TableState::Conforming(table) = state else {
                 panic!("{name} of {organisation} does not conform: {state:?}");

@@ -284,7 +284,7 @@ fn fall_together(one: &Measure, other: &Measure) -> bool {
 }
 
 /// What rows that contribute to a cell meet: the argument is there and, where it is summed, neither
-/// it nor any addend of it is zero.
+/// it nor any addend of it is zero; of two arguments neither.
 fn contributes(measure: &Measure) -> Vec<String> {
     let mut all: Vec<String> = measure.condition.iter().map(|c| format!("({c})")).collect();
     all.extend(measure.arguments.iter().map(|argument| format!("({argument}) IS NOT NULL")));
@@ -292,11 +292,13 @@ fn contributes(measure: &Measure) -> Vec<String> {
         all.push("TRUE".to_owned());
     }
     let there = all.join(" AND ");
-    if measure.counts() || measure.arguments.len() != 1 {
+    if measure.counts() || measure.function == "regr_count" {
         return vec![there];
     }
+    let pairs = (measure.arguments.len() != 1).then(|| there.clone());
     let parts = measure.arguments.iter().chain(&measure.addends);
-    parts.map(|part| format!("{there} AND ({part}) <> 0")).collect()
+    let differs = parts.map(|part| format!("{there} AND ({part}) <> 0"));
+    pairs.into_iter().chain(differs).collect()
 }
 
 /// Registers rows under a name, every column nullable.
