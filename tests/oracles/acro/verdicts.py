@@ -26,9 +26,13 @@ CELL = ["site", "unit"]
 
 
 def per_person(rows: pd.DataFrame) -> pd.DataFrame:
-    """One row for each person and cell, with the sum of |amount| over the person's rows there."""
+    """One row for each person and cell, with the sum of |amount| over the person's rows there.
+
+    All rows of nobody known are one person, as they are to a node.
+    """
     rows = rows.assign(amount=rows["amount"].abs().fillna(0))
-    return rows.groupby(CELL + ["person_number"], as_index=False)["amount"].sum()
+    people = rows.groupby(CELL + ["person_number"], as_index=False, dropna=False)
+    return people["amount"].sum()
 
 
 def withheld(people: pd.DataFrame) -> dict:
