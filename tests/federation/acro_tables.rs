@@ -3,7 +3,6 @@
 //! [`Table`], [`Row`].
 
 use std::collections::BTreeMap;
-use std::iter;
 
 use crate::dice::Dice;
 
@@ -41,7 +40,7 @@ enum Kind {
     OneLarge,
     /// Two of them have.
     TwoLarge,
-    /// Two of them have nine tenths of all: exactly, a quarter less, or a quarter more.
+    /// Two of them have nine tenths of all: exactly, or a little less or more.
     Share,
     /// All but the two largest have a tenth of the largest, likewise.
     Percent,
@@ -50,11 +49,13 @@ enum Kind {
     /// About ten with an amount, and others without.
     FewAmounts,
     NoAmounts,
-    /// Two of them have about nine tenths of the rows, or one of them as `Percent` says.
-    ManyRows,
+    /// `Share`, of rows.
+    ShareOfRows,
+    /// `Percent`, of rows.
+    PercentOfRows,
 }
 
-const KINDS: [Kind; 11] = [
+const KINDS: [Kind; 12] = [
     Kind::Any,
     Kind::Threshold,
     Kind::OneLarge,
@@ -64,8 +65,9 @@ const KINDS: [Kind; 11] = [
     Kind::Percent,
     Kind::Nobody,
     Kind::Same,
-    Kind::ManyRows,
+    Kind::ShareOfRows,
     Kind::NoAmounts,
+    Kind::PercentOfRows,
 ];
 
 /// The rows of one person at one place, as amounts in quarters.
@@ -114,7 +116,7 @@ fn numbers(people: usize, dice: &mut Dice) -> Vec<Option<i64>> {
 fn parts(kind: Kind, dice: &mut Dice) -> Vec<Part> {
     let amounts = match kind {
         Kind::Nobody => vec![],
-        Kind::Any => several(1, 30, 400, dice),
+        Kind::Any => several(1, 20, 400, dice),
         Kind::Threshold => several(8, 4, 400, dice),
         Kind::OneLarge => with_large(1, several(9, 12, 40, dice), dice),
         Kind::TwoLarge => with_large(2, several(8, 12, 40, dice), dice),
@@ -127,15 +129,8 @@ fn parts(kind: Kind, dice: &mut Dice) -> Vec<Part> {
             amounts
         }
         Kind::NoAmounts => vec![0; 8 + dice.draw(10)],
-        Kind::ManyRows => {
-            let others = several(8, 6, 1, dice);
-            let rows = match dice.draw(2) {
-                0 => with_share(others, dice),
-                _ => with_percent(others, dice),
-            };
-            let part = |rows| iter::repeat_with(|| row(dice)).take(rows as usize).collect();
-            return rows.into_iter().map(part).collect();
-        }
+        Kind::ShareOfRows => return with_rows(with_share(several(8, 6, 1, dice), dice), dice),
+        Kind::PercentOfRows => return with_rows(with_percent(several(8, 6, 1, dice), dice), dice),
     };
     amounts.into_iter().map(|amount| part(amount, dice)).collect()
 }
@@ -157,7 +152,7 @@ fn with_large(large: usize, mut others: Vec<i64>, dice: &mut Dice) -> Vec<i64> {
 
 fn with_share(mut others: Vec<i64>, dice: &mut Dice) -> Vec<i64> {
     let rest: i64 = others.iter().sum();
-    let both = 9 * rest + draw(-1, 3, dice);
+    let both = 9 * rest + draw(-1, 4, dice);
     let first = 4 * rest + draw(0, rest as usize, dice);
     others.extend([first, both - first]);
     others
@@ -165,7 +160,7 @@ fn with_share(mut others: Vec<i64>, dice: &mut Dice) -> Vec<i64> {
 
 fn with_percent(mut others: Vec<i64>, dice: &mut Dice) -> Vec<i64> {
     let rest: i64 = others.iter().sum();
-    others.extend([10 * rest + draw(-1, 3, dice), draw(rest, 9 * rest as usize, dice)]);
+    others.extend([10 * rest + draw(-1, 4, dice), draw(rest, 9 * rest as usize, dice)]);
     others
 }
 
@@ -184,8 +179,10 @@ fn part(amount: i64, dice: &mut Dice) -> Part {
     amounts
 }
 
-fn row(dice: &mut Dice) -> Option<i64> {
-    (dice.draw(4) > 0).then(|| draw(-20, 41, dice))
+/// People with so many rows each.
+fn with_rows(counts: Vec<i64>, dice: &mut Dice) -> Vec<Part> {
+    let mut row = || (dice.draw(4) > 0).then(|| draw(-20, 41, dice));
+    counts.into_iter().map(|count| (0..count).map(|_| row()).collect()).collect()
 }
 
 impl Table {
