@@ -12,6 +12,8 @@
 //! threshold   nine people are nowhere, ten are; a node asked directly
 //! tpch        TPC-H over four nodes against one DataFusion
 //! tpch_data   the tables of TPC-H, split by customer
+//! acro        a node's verdicts against those of the output checker acro
+//! acro_tables tables at the edges of its rules
 //! union       random federations against one DataFusion over the union
 //! faults      what is down, wrong, slow or cancelled
 //! absent      a node gone for one part of a statement and not for another
@@ -44,6 +46,8 @@
 )]
 
 mod absent;
+mod acro;
+mod acro_tables;
 mod analyze;
 mod answers;
 mod attacks;

@@ -62,6 +62,7 @@ pub(crate) struct Spec {
 /// One organisation: its files, and the part of its configuration that serves them.
 pub(crate) struct Organisation {
     id: String,
+    policy: String,
     config: String,
     files: Vec<(String, Data)>,
     /// Where data are that were there before.
@@ -169,7 +170,19 @@ impl Spec {
 
 impl Organisation {
     pub(crate) fn new(id: &str) -> Self {
-        Self { id: id.to_owned(), config: String::new(), files: vec![], folder: None }
+        Self {
+            id: id.to_owned(),
+            policy: String::new(),
+            config: String::new(),
+            files: vec![],
+            folder: None,
+        }
+    }
+
+    /// More lines of its `[policy]` section.
+    pub(crate) fn policy(mut self, lines: &str) -> Self {
+        lines.clone_into(&mut self.policy);
+        self
     }
 
     /// Adds a table whose file has the contract's columns.
@@ -489,8 +502,9 @@ fn prepare(spec: &Spec, folder: &Path, names: &[String], addresses: &[SocketAddr
                 let k = spec.k.map(|k| format!("k = {k}\n")).unwrap_or_default();
                 format!(
                     "organisation = \"{name}\"\n{common}[policy]\npreset = \"primary_only\"\n{k}\
-                     {}\n[ledger]\nfile = \"ledger.ndjson\"\n{}",
+                     {}\n{}\n[ledger]\nfile = \"ledger.ndjson\"\n{}",
                     spec.policy,
+                    one.policy,
                     one.tables()
                 )
             }

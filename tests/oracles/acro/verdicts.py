@@ -3,15 +3,18 @@
     verdicts.py FOLDER
 
 Reads every NAME.csv in the folder, whose rows have `person_number`, `site`, `unit` and `amount`,
-and prints one line for each cell that has rows: table, site, unit, and for each of acro's checks
-1 where acro would have the cell withheld and 0 where not.
+and prints a line for each place of a crosstab of sites and units, those that nobody is in included,
+and each of two cells, `count` (of rows) and `sum` (of amounts): 1 for each of acro's checks that
+would have the cell withheld, and 0 for each that would not.
 
-acro looks at rows where the rules speak of people, so rows are added up by person first: one row
-for each person and cell, with the sum of |amount|. A row without amount adds nothing. The checks
-themselves are acro's own, with its default configuration.
+acro looks at rows where the rules speak of people, and has no verdict on dominance where any number
+is negative. So rows are added up first: one row for each person and place, with how many rows the
+person has there, and the sum of their |amount|. A row without amount adds nothing to the sum. The
+checks themselves are acro's own, with its default configuration.
 """
 
 import csv
+import itertools
 import logging
 import pathlib
 import sys
@@ -22,19 +25,27 @@ import acro
 
 # acro's names of its checks, in the order in which they are printed.
 CHECKS = ("MinimumThresholdCheck", "NKCheck", "PPercentCheck")
-CELL = ["site", "unit"]
+PLACE = ["site", "unit"]
+CELLS = ["count", "sum"]
 
 
 def per_person(rows: pd.DataFrame) -> pd.DataFrame:
-    """One row for each person and cell, with the sum of |amount| over the person's rows there."""
+    """One row for each person, place and cell, with what the person adds to it.
+
+    All rows of nobody known are one person, as they are to a node.
+    """
     rows = rows.assign(amount=rows["amount"].abs().fillna(0))
-    return rows.groupby(CELL + ["person_number"], as_index=False)["amount"].sum()
+    people = rows.groupby(PLACE + ["person_number"], as_index=False, dropna=False)
+    people = people.agg(count=("amount", "size"), sum=("amount", "sum"))
+    return people.melt(PLACE, CELLS, var_name="cell", value_name="part")
 
 
 def withheld(people: pd.DataFrame) -> dict:
-    """For each of acro's checks the cells that fail it, as positions in acro's own table."""
+    """For each of acro's checks the places that fail it, by their numbers in acro's own table."""
     session = acro.ACRO(suppress=False)
-    session.crosstab(people["site"], people["unit"], values=people["amount"], aggfunc="sum")
+    session.crosstab(
+        [people["cell"], people["site"]], people["unit"], values=people["part"], aggfunc="sum"
+    )
     sdc = session.results.get_index(0).sdc
     missing = [check for check in CHECKS if check not in sdc["cells"]]
     if missing:
@@ -46,18 +57,19 @@ def verdicts(table: str, rows: pd.DataFrame):
     """The lines of one table."""
     people = per_person(rows)
     failed = withheld(people)
-    # acro's table has sorted values of `site` down and of `unit` across.
+    # acro's table has sorted cells and sites down, and sorted units across.
     sites, units = sorted(people["site"].unique()), sorted(people["unit"].unique())
-    for site, unit in sorted(set(zip(people["site"], people["unit"]))):
-        place = (sites.index(site), units.index(unit))
-        yield [table, site, unit, *(int(place in failed[check]) for check in CHECKS)]
+    for down, (cell, site) in enumerate(itertools.product(CELLS, sites)):
+        for across, unit in enumerate(units):
+            flags = (int((down, across) in failed[check]) for check in CHECKS)
+            yield [table, site, unit, cell, *flags]
 
 
 def main() -> None:
     """Prints the verdicts of all tables in a folder."""
     logging.disable(logging.CRITICAL)
     out = csv.writer(sys.stdout, lineterminator="\n")
-    out.writerow(["table", *CELL, "threshold", "nk", "p_ratio"])
+    out.writerow(["table", *PLACE, "cell", "threshold", "nk", "p_ratio"])
     for path in sorted(pathlib.Path(sys.argv[1]).glob("*.csv")):
         rows = pd.read_csv(path, dtype={"site": str, "unit": str})
         out.writerows(verdicts(path.stem, rows))
