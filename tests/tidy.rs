@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 const LINES_MAX: usize = 800;
 
 /// Which of our crates each of our crates may use, lowest first.
-const LAYERS: [(&str, &str, &[&str]); 5] = [
+const LAYERS: [(&str, &str, &[&str]); 6] = [
     ("policies/Cargo.toml", "hedgerow-policies", &[]),
     ("catalog/Cargo.toml", "hedgerow-catalog", &["hedgerow-policies"]),
     ("engine/Cargo.toml", "hedgerow-engine", &["hedgerow-policies", "hedgerow-catalog"]),
@@ -25,6 +25,11 @@ const LAYERS: [(&str, &str, &[&str]); 5] = [
         "Cargo.toml",
         "hedgerow",
         &["hedgerow-policies", "hedgerow-catalog", "hedgerow-engine", "hedgerow-flight"],
+    ),
+    (
+        "tests/fuzz/Cargo.toml",
+        "hedgerow-fuzz",
+        &["hedgerow", "hedgerow-catalog", "hedgerow-engine", "hedgerow-flight"],
     ),
 ];
 

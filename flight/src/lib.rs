@@ -40,3 +40,6 @@ pub use server::{RunningServer, ServerParts};
 pub use status::{from_status, to_status};
 pub use tls::{ClientTls, install_crypto_provider};
 pub use users::{Users, hash_password};
+/// For `tests/fuzz` alone.
+#[doc(hidden)]
+pub use wire::{bundle_request, bundle_ticket};

@@ -34,7 +34,7 @@ roles = ["open"]
 /// A value of the data, which no error may hold.
 const SECRET: &str = "capybara suite";
 
-async fn world() -> World {
+pub(crate) async fn world() -> World {
     panics::watch();
     logs::capture();
     let wards = Data::Csv(format!("ward\n{SECRET}\n"));
@@ -43,7 +43,7 @@ async fn world() -> World {
     World::start(Spec::default().contract(WARD).organisation(east).limits(limits)).await
 }
 
-async fn end(world: World) {
+pub(crate) async fn end(world: World) {
     let answer = world.client().await.ask("SELECT count(*) FROM ward").await;
     assert_eq!(values(&answer.batches), vec![vec![Value::Exact("1".to_owned())]]);
     world.shutdown().await;
@@ -147,7 +147,7 @@ fn check<T>(what: &str, answered: Result<T, WireError>) {
 }
 
 /// Sends bytes to every call that takes a command.
-async fn everywhere(mut raw: Raw, what: String, bytes: Vec<u8>) {
+pub(crate) async fn everywhere(mut raw: Raw, what: String, bytes: Vec<u8>) {
     check(&format!("GetFlightInfo, {what}"), raw.info(bytes.clone()).await);
     check(&format!("DoGet, {what}"), raw.get(bytes.clone()).await);
     let descriptor = FlightDescriptor::new_cmd(bytes);

@@ -24,6 +24,7 @@
 //!
 //! bad_statements  too long, too deep, too wide, or no SQL
 //! bad_bytes       malformed protobuf and text that is no UTF-8
+//! fuzz            what fuzzers were given and have found, `tests/fuzz/`
 //! bad_files       Parquet and CSV that are not what they should be
 //! bad_nodes       another schema, too many rows, garbage, nothing
 //! processes       Ctrl-C, killed programs, a client that stops reading
@@ -60,6 +61,7 @@ mod contracts;
 mod dice;
 mod fake;
 mod faults;
+mod fuzz;
 mod http;
 mod levels;
 mod limits;

@@ -20,4 +20,5 @@ mod ticket;
 
 pub(crate) use receive::receive;
 pub(crate) use send::{Messages, send};
-pub(crate) use ticket::{bundle_request, bundle_ticket, is_bundle};
+pub(crate) use ticket::is_bundle;
+pub use ticket::{bundle_request, bundle_ticket};

@@ -111,7 +111,7 @@ impl BundleTicket {
 }
 
 /// Packs a request into a ticket.
-pub(crate) fn bundle_ticket(request: &BundleRequest) -> Ticket {
+pub fn bundle_ticket(request: &BundleRequest) -> Ticket {
     Ticket::new(BundleTicket::new(request).pack().encode_to_vec())
 }
 
@@ -121,7 +121,10 @@ pub(crate) fn is_bundle(any: &Any) -> bool {
 }
 
 /// Unpacks a request, checking its version, its sizes and its hash.
-pub(crate) fn bundle_request(any: &Any, limits: &Limits) -> Result<BundleRequest, WireError> {
+///
+/// # Errors
+/// What is wrong with it, as the caller's fault.
+pub fn bundle_request(any: &Any, limits: &Limits) -> Result<BundleRequest, WireError> {
     within("fragments_max", fragments(&any.value)?, FRAGMENTS_MAX)?;
     let ticket = BundleTicket::decode(&*any.value).map_err(|_| malformed("it does not decode"))?;
     if ticket.version != BUNDLE_VERSION {
