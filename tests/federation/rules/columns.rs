@@ -315,10 +315,11 @@ impl<'a> Draw<'a> {
 
     /// A group key over a relation.
     pub(super) fn key(&mut self, place: &Place) -> String {
-        if place.person.is_some() && self.chance(25) {
-            if let Some(column) = self.one(&place.plain_measures()) {
-                return self.band(&column);
-            }
+        if place.person.is_some()
+            && self.chance(25)
+            && let Some(column) = self.one(&place.plain_measures())
+        {
+            return self.band(&column);
         }
         match self.one(&place.dimensions()) {
             Some(column) => self.key_of(&column),

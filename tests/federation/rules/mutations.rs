@@ -4,8 +4,13 @@ use std::sync::Arc;
 
 use hedgerow_policies::{Role, Rule, TableContract};
 
-use super::columns::{Column, Draw, Kind, Place};
+use super::columns::{Column, Draw, Kind, Place, Schema};
 use super::statements::Statement;
+
+/// Statements by which it is found how many a mutation fits.
+const SAMPLE: u64 = 100;
+/// A mutation that fits fewer of them is rare.
+const SAMPLE_RARE: usize = 15;
 
 /// What must become of a statement that was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +22,7 @@ pub(super) enum Expected {
 }
 
 /// A change; none where the statement has nothing to change in this way.
-type Change = fn(&Statement, &mut Draw<'_>) -> Option<String>;
+pub(super) type Change = fn(&Statement, &mut Draw<'_>) -> Option<String>;
 
 /// One way to break a rule.
 pub(super) struct Mutation {
@@ -26,18 +31,26 @@ pub(super) struct Mutation {
     pub(super) change: Change,
     /// Sent to a node, as by a coordinator gone bad.
     pub(super) node: bool,
+    /// Few statements can be changed like this.
+    pub(super) rare: bool,
 }
 
 /// All mutations.
-pub(super) fn all() -> Vec<Mutation> {
+pub(super) fn all(schema: &Schema) -> Vec<Mutation> {
     let mut all = vec![];
     for (rule, changes) in of_rules() {
         let expected = rule.map_or(Expected::Unknown, Expected::Refused);
-        let own = changes.iter().map(|(name, change)| {
+        all.extend(changes.iter().map(|(name, change)| {
             let node = name.ends_with("at a node");
-            Mutation { name, expected, change: *change, node }
-        });
-        all.extend(own);
+            Mutation { name, expected, change: *change, node, rare: false }
+        }));
+    }
+    for mutation in &mut all {
+        let fits = |number| {
+            let mut draw = Draw::new(schema, 1, number);
+            (mutation.change)(&Statement::draw(&mut draw), &mut draw).is_some()
+        };
+        mutation.rare = (0..SAMPLE).filter(|number| fits(*number)).count() < SAMPLE_RARE;
     }
     all
 }
@@ -207,16 +220,12 @@ const MEASURES: &[(&str, Change)] = &[
         s.with_measures(vec![format!("avg({c} - DATE '2025-01-01')")])
     }),
     ("a column of an open table", |s, draw| {
-        let open = s.places.iter().find(|place| place.person.is_none())?;
-        // What is never NULL is counted like rows.
-        let kept = |c: &Column| c.contract.nullable || open.optional;
-        let c = draw.one(&open.all().filter(kept).collect::<Vec<_>>())?;
-        s.with_measures(vec![format!("count({})", c.sql)])
-    }),
-    ("a number of an open table", |s, draw| {
-        let open = s.places.iter().find(|place| place.person.is_none())?;
-        let all: Vec<Column> = open.all().filter(|c| c.kind.is_number()).collect();
-        s.with_measures(vec![format!("sum({})", draw.one(&all)?.sql)])
+        let mut other = s.clone();
+        other.add_open(draw, "y", "LEFT JOIN");
+        let open = other.places.last().filter(|place| place.alias == "y")?;
+        let column = draw.one(&open.all().collect::<Vec<_>>())?;
+        let function = if column.kind.is_number() { "sum" } else { "count" };
+        other.with_measures(vec![format!("{function}({})", column.sql)])
     }),
     ("weights in rows of constants", |s, draw| {
         let c = s.dimension(draw, Kind::Text)?.sql;
@@ -405,10 +414,6 @@ const EXTREMES: &[(&str, Change)] = &[
             s.measure(draw).filter(|c| !c.contract.bins.is_empty() && !s.main().derived)?;
         let p = draw.of(&["0.99", "0.01", "1"].map(str::to_owned));
         s.with_measures(vec![format!("approx_percentile_cont({}, {p})", column.sql)])
-    }),
-    ("a percentile without bins", |s, draw| {
-        let column = s.measure(draw).filter(|c| c.contract.bins.is_empty())?;
-        s.with_measures(vec![format!("median({})", column.sql)]).filter(|_| !s.main().derived)
     }),
     ("a moment of one person", |s, draw| {
         let all = s.inner.as_ref()?.table.measures();

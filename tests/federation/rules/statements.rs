@@ -127,7 +127,8 @@ impl Statement {
         }
         statement.add_people(draw);
         if statement.prefix.is_empty() && draw.chance(35) {
-            statement.add_open(draw);
+            let kind = draw.of(&["JOIN", "JOIN", "LEFT JOIN"].map(str::to_owned));
+            statement.add_open(draw, "o", &kind);
         }
         if draw.chance(15) {
             statement.add_inline(draw);
@@ -322,13 +323,14 @@ impl Statement {
     }
 
     /// Perhaps joins an open table on a whole key.
-    fn add_open(&mut self, draw: &mut Draw<'_>) {
+    pub(super) fn add_open(&mut self, draw: &mut Draw<'_>, alias: &str, kind: &str) {
         let contract = draw.one(&draw.schema.open).unwrap();
-        let other = Place { optional: draw.chance(30), ..Place::table(&contract, "o") };
+        let optional = kind.starts_with("LEFT");
+        let other = Place { optional, ..Place::table(&contract, alias) };
         let Some(key) = draw.one(&contract.keys) else { return };
         let mut on = vec![];
         if !contract.reference {
-            on.push("o.organisation = a.organisation".to_owned());
+            on.push(format!("{alias}.organisation = a.organisation"));
         }
         for name in &key {
             let column = other.all().find(|c| c.contract.name == *name).unwrap();
@@ -337,8 +339,7 @@ impl Statement {
             let Some(dimension) = draw.one(&all) else { return };
             on.push(format!("{} = {}", column.sql, dimension.sql));
         }
-        let kind = if other.optional { "LEFT JOIN" } else { "JOIN" };
-        self.joins.push(format!("{kind} {} AS o ON {}", contract.name, on.join(" AND ")));
+        self.joins.push(format!("{kind} {} AS {alias} ON {}", contract.name, on.join(" AND ")));
         self.places.push(other);
     }
 
