@@ -40,9 +40,9 @@ pub(super) fn all(schema: &Schema) -> Vec<Mutation> {
     let mut all = vec![];
     for (rule, changes) in of_rules() {
         let expected = rule.map_or(Expected::Unknown, Expected::Refused);
-        all.extend(changes.iter().map(|(name, change)| {
+        all.extend(changes.iter().map(|&(name, change)| {
             let node = name.ends_with("at a node");
-            Mutation { name, expected, change: *change, node, rare: false }
+            Mutation { name, expected, change, node, rare: false }
         }));
     }
     for mutation in &mut all {
@@ -453,7 +453,7 @@ const FUNCTIONS: &[(&str, Change)] = &[
     }),
     ("bits in a condition", |s, draw| {
         let c = s.dimension(draw, Kind::Whole)?.sql;
-        s.with_filter(draw.of(&[format!("{c} & 1 = 1"), format!("({c} # 3) > 1")]))
+        s.with_filter(draw.of(&[format!("{c} & 1 = 1"), format!("({c} | 1) > 2")]))
     }),
     ("bits as a key", |s, draw| {
         let c = s.dimension(draw, Kind::Whole)?.sql;

@@ -164,8 +164,7 @@ impl Statement {
             let function = draw.of(&["sum", "max", "min", "avg"].map(str::to_owned));
             columns.push(format!("{function}({}) AS {name}", measure.sql));
             let same = ColumnContract { name, range: None, ..measure.contract.clone() };
-            let computed = ColumnContract { continuous: false, ..same };
-            derived.columns.push(ColumnContract { roles: vec![Role::Measure], ..computed });
+            derived.columns.push(ColumnContract { roles: vec![Role::Measure], ..same });
         }
         if draw.chance(60) {
             let key = draw.one(&table.dimensions()).unwrap();
@@ -174,8 +173,11 @@ impl Statement {
             } else {
                 columns.push(format!("min({}) AS d", key.sql));
             }
-            let own = ColumnContract { name: "d".to_owned(), nullable: true, ..key.contract };
-            derived.columns.push(ColumnContract { roles: vec![Role::Dimension], ..own });
+            derived.columns.push(ColumnContract {
+                name: "d".to_owned(),
+                nullable: true,
+                ..key.contract
+            });
         }
         let mut rest = format!("FROM {} AS i", contract.name);
         if draw.chance(40) {
