@@ -11,9 +11,7 @@ type Changes = &'static [(&'static str, Change)];
 /// Equalities of dimensions of the first relation with those of another of the same type.
 fn same_dimension(s: &Statement, other: &Place, draw: &mut Draw<'_>) -> Option<(String, String)> {
     let mut all: Vec<(Column, Column)> = vec![];
-    for own in
-        s.main().dimensions().into_iter().filter(|c| !s.main().derived || c.kind != Kind::Flag)
-    {
+    for own in s.main().dimensions() {
         let alike = other
             .dimensions()
             .into_iter()
