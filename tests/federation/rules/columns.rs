@@ -172,7 +172,9 @@ impl<'a> Draw<'a> {
     pub(super) fn new(schema: &'a Schema, seed: u64, number: u64) -> Self {
         let mut dice = Dice::new(seed.wrapping_mul(1_000_003).wrapping_add(number));
         // The first numbers of seeds that are close are close.
-        (0..8).for_each(|_| drop(dice.draw(2)));
+        for _ in 0..8 {
+            dice.draw(2);
+        }
         Self { schema, dice }
     }
 
