@@ -8,6 +8,7 @@
 //! questions   the analysts' questions in `tests/questions`
 //! slt         SQL with its answers, by topic, in `tests/slt`
 //! sql         random SQL over the demo and TPC-H against one DataFusion
+//! rules       random statements that are allowed, and changes that break one rule
 //! attacks     the attacks in `tests/attacks`: what must not be learnt, and what must be answered
 //! threshold   nine people are nowhere, ten are; a node asked directly
 //! tpch        TPC-H over four nodes against one DataFusion
@@ -75,6 +76,7 @@ mod processes;
 mod program;
 mod questions;
 mod raw;
+mod rules;
 mod servers;
 mod slt;
 mod sql;
