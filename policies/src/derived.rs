@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DECIMAL128_MAX_SCALE, DataType};
 
 use crate::admit::{Question, peel};
 use crate::block::{AggregateFunction, Block, Join, Measure, Output, Relation, Source};
@@ -262,11 +262,23 @@ impl Question<'_> {
             [argument] if measure.condition.is_none() => self.base(peel(argument)),
             _ => None,
         };
-        let argument = measure.arguments.first();
-        let own = argument.map_or(DataType::Null, |argument| self.type_of(argument));
-        let data_type = match measure.function {
-            AggregateFunction::Avg if !matches!(own, DataType::Decimal128(..)) => DataType::Float64,
-            _ => own,
+        let own = match measure.arguments.first() {
+            None => DataType::Null,
+            Some(Expr::Cast { to, .. }) => to.0.clone(),
+            Some(argument) => self.type_of(argument),
+        };
+        let data_type = match (measure.function, own) {
+            (AggregateFunction::Sum, DataType::Int16 | DataType::Int32) => DataType::Int64,
+            (AggregateFunction::Sum, DataType::Decimal128(precision, scale)) => {
+                DataType::Decimal128((precision + 10).min(DECIMAL128_MAX_PRECISION), scale)
+            }
+            (AggregateFunction::Avg, DataType::Decimal128(precision, scale)) => {
+                let digits = |digits: u8| digits.saturating_add(4).min(DECIMAL128_MAX_PRECISION);
+                let scale = scale.saturating_add(4).min(DECIMAL128_MAX_SCALE);
+                DataType::Decimal128(digits(precision), scale)
+            }
+            (AggregateFunction::Avg, _) => DataType::Float64,
+            (_, own) => own,
         };
         ColumnContract {
             continuous: base.is_some_and(|base| base.continuous),

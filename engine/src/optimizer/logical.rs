@@ -4,11 +4,16 @@
 
 use std::sync::Arc;
 
-use datafusion::common::Result;
+use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Projection};
+use datafusion::common::{DFSchema, Result};
+use datafusion::logical_expr::{
+    BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator, Projection,
+};
 use datafusion::optimizer::optimizer::{ApplyOrder, Optimizer};
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
+
+use super::days::days_between;
 
 type Rule = Arc<dyn OptimizerRule + Send + Sync>;
 
@@ -23,6 +28,7 @@ pub(crate) fn logical_rules() -> Vec<Rule> {
     for rule in Optimizer::new().rules {
         if rule.name() == MOVES_CONDITIONS {
             rules.push(Arc::new(ConstantsRight));
+            rules.push(Arc::new(DaysAsFunction));
         }
         rules.push(match rule.name() == ADDS_SUMS_UP {
             true => Arc::new(SameTypes { rule }),
@@ -71,6 +77,59 @@ fn constant_right(expr: Expr) -> Transformed<Expr> {
         }
         _ => Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right })),
     }
+}
+
+/// Writes differences of dates in conditions as a function.
+#[derive(Debug)]
+struct DaysAsFunction;
+
+impl OptimizerRule for DaysAsFunction {
+    fn name(&self) -> &str {
+        "days_as_function"
+    }
+
+    fn apply_order(&self) -> Option<ApplyOrder> {
+        Some(ApplyOrder::TopDown)
+    }
+
+    fn rewrite(
+        &self,
+        plan: LogicalPlan,
+        _config: &dyn OptimizerConfig,
+    ) -> Result<Transformed<LogicalPlan>> {
+        match plan {
+            LogicalPlan::Filter(mut filter) => {
+                let days = with_days(filter.predicate, filter.input.schema())?;
+                filter.predicate = days.data;
+                Ok(Transformed::new_transformed(LogicalPlan::Filter(filter), days.transformed))
+            }
+            LogicalPlan::Join(mut join) => {
+                let Some(condition) = join.filter.take() else {
+                    return Ok(Transformed::no(LogicalPlan::Join(join)));
+                };
+                let sides = join.left.schema().join(join.right.schema())?;
+                let days = with_days(condition, &sides)?;
+                join.filter = Some(days.data);
+                Ok(Transformed::new_transformed(LogicalPlan::Join(join), days.transformed))
+            }
+            other => Ok(Transformed::no(other)),
+        }
+    }
+}
+
+fn with_days(condition: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let is_date =
+        |expr: &Expr| expr.get_type(schema).is_ok_and(|data_type| data_type == DataType::Date32);
+    condition.transform(|expr| {
+        Ok(match expr {
+            Expr::BinaryExpr(BinaryExpr { left, op: Operator::Minus, right })
+                if is_date(&left) && is_date(&right) =>
+            {
+                Transformed::yes(days_between(*left, *right))
+            }
+            other => Transformed::no(other),
+        })
+    })
 }
 
 /// Applies a rule, and gives columns the types back that they had before.

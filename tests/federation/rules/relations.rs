@@ -53,20 +53,6 @@ pub(super) const JOINS: Changes = &[
             "{own} IN (SELECT {theirs} FROM {name} AS x WHERE x.organisation = a.organisation)"
         ))
     }),
-    ("NOT IN what may be NULL", |s, draw| {
-        let nullable =
-            |c: &TableContract| table(c).dimensions().iter().any(|c| c.contract.nullable);
-        let contract = another(s, draw, nullable)?;
-        let other = table(&contract);
-        let theirs = other.dimensions().into_iter().find(|c| c.contract.nullable)?;
-        let own = s.dimension(draw, theirs.kind)?;
-        let name = format!("{}{}", s.prefix, contract.name);
-        let people = other.same_person(s.main());
-        s.with_filter(format!(
-            "{} NOT IN (SELECT {} FROM {name} AS x WHERE {people})",
-            own.sql, theirs.sql
-        ))
-    }),
 ];
 
 pub(super) const FAN_OUTS: Changes = &[
@@ -150,17 +136,6 @@ pub(super) const BELOW: Changes = &[
         other.filter.retain(|condition| !condition.starts_with("a.place"));
         other.with_measures(vec![draw.of(&["sum(a.place)".to_owned(), "avg(a.place)".to_owned()])])
     }),
-    ("rows cut off, at a node", |s, draw| {
-        let place = Place::table(&s.contract, "r0");
-        let column = draw.one(&place.dimensions())?.sql;
-        let person = place.person_sql();
-        Some(format!(
-            "SELECT count(*) AS m0 FROM (SELECT {column} AS c0, {person} AS c1 FROM {} r0 \
-             LIMIT {}) AS d",
-            s.contract.name,
-            1 + draw.below(100)
-        ))
-    }),
 ];
 
 pub(super) const FAMILIES: Changes = &[
@@ -168,6 +143,8 @@ pub(super) const FAMILIES: Changes = &[
         let mut one = s.clone();
         one.tail.clear();
         let condition = draw.condition(s.main());
+        // What is asked already makes no other question.
+        let condition = Some(condition).filter(|condition| !s.filter.contains(condition))?;
         let other = one.with_filter(condition)?;
         Some(format!("{} UNION ALL {other}", one.sql()))
     }),

@@ -437,6 +437,10 @@ impl Statement {
                 _ => measure,
             });
         }
+        // A CASE is read as a whole, and so for what is added up: what a window repeats is no part of it.
+        let simple =
+            |condition: &String| !condition.contains(".beside") && !condition.contains("CASE");
+        let condition = condition.filter(simple);
         if let Some(condition) = condition.filter(|_| draw.chance(40)) {
             let mut all = vec![
                 format!("sum(CASE WHEN {condition} THEN 1 ELSE 0 END)"),
