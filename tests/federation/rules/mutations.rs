@@ -35,6 +35,9 @@ pub(super) struct Mutation {
     pub(super) rare: bool,
 }
 
+/// Changes by their names.
+pub(super) type Changes = &'static [(&'static str, Change)];
+
 /// All mutations.
 pub(super) fn all(schema: &Schema) -> Vec<Mutation> {
     let mut all = vec![];
@@ -55,7 +58,7 @@ pub(super) fn all(schema: &Schema) -> Vec<Mutation> {
     all
 }
 
-fn of_rules() -> Vec<(Option<Rule>, &'static [(&'static str, Change)])> {
+fn of_rules() -> Vec<(Option<Rule>, Changes)> {
     vec![
         (Some(Rule::S1Shape), SHAPES),
         (Some(Rule::S2Key), KEYS),

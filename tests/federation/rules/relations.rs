@@ -3,10 +3,8 @@
 use hedgerow_policies::TableContract;
 
 use super::columns::{Column, Draw, Kind, Place};
-use super::mutations::{Change, another};
+use super::mutations::{Changes, another};
 use super::statements::Statement;
-
-type Changes = &'static [(&'static str, Change)];
 
 /// Equalities of dimensions of the first relation with those of another of the same type.
 fn same_dimension(s: &Statement, other: &Place, draw: &mut Draw<'_>) -> Option<(String, String)> {
