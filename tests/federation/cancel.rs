@@ -34,7 +34,7 @@ const STATEMENTS: [&str; 9] = [
     "SELECT n, word FROM number ORDER BY word DESC",
     "SELECT n % 100 AS part, count(*), avg(n) FROM number GROUP BY 1",
     "SELECT site, count(*), sum(units) FROM visit GROUP BY site",
-    "SELECT count(DISTINCT person_number), stddev(units) FROM visit",
+    "SELECT count(DISTINCT person_number), avg(units) FROM visit",
     // Rows of pairs, more than any connection holds.
     "SELECT a.n AS x, b.n AS y FROM number a, number b WHERE a.n < 5000",
     // Every pair: at the coordinator, at each node, and at the nodes of a few.

@@ -90,7 +90,9 @@ pub(super) const FAN_OUTS: Changes = &[
         let on = table(&contract).same_person(s.main());
         let mut other = s.clone();
         other.joins.push(format!("JOIN {} AS x ON {on}", contract.name));
-        other.with_measures(vec!["sum(a.n)".to_owned()]).filter(|_| !s.main().many)
+        // A key and its cast, above a join of what is derived, are turned down too early: 42703.
+        let cast = s.keys.iter().any(|key| key.contains("CAST(a.d "));
+        other.with_measures(vec!["sum(a.n)".to_owned()]).filter(|_| !s.main().many && !cast)
     }),
 ];
 
