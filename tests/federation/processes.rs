@@ -121,7 +121,7 @@ pub(crate) async fn demo_answer(home: &Path, more: &[&str]) -> String {
         let arguments =
             [&["demo", "--people", "600", "--format", "csv", "-c", QUESTION], more].concat();
         let mut demo = Program::start(&arguments, home);
-        let status = demo.end(Duration::from_secs(20)).await;
+        let status = demo.end(Duration::from_secs(30)).await;
         if demo.err().contains("another program does") {
             tokio::time::sleep(Duration::from_millis(500)).await;
             continue;
