@@ -27,8 +27,7 @@ pub(crate) fn logical_rules() -> Vec<Rule> {
     let mut rules: Vec<Rule> = vec![];
     for rule in Optimizer::new().rules {
         if rule.name() == MOVES_CONDITIONS {
-            rules.push(Arc::new(ConstantsRight));
-            rules.push(Arc::new(DaysAsFunction));
+            rules.push(Arc::new(Conditions));
         }
         rules.push(match rule.name() == ADDS_SUMS_UP {
             true => Arc::new(SameTypes { rule }),
@@ -38,13 +37,14 @@ pub(crate) fn logical_rules() -> Vec<Rule> {
     rules
 }
 
-/// Puts the constant of a comparison to the right in conditions of joins, where no other rule does.
+/// Writes conditions in a form that other rules read rightly: the constant of a comparison to the
+/// right, where conditions of joins have it on either side, and differences of dates as a function.
 #[derive(Debug)]
-struct ConstantsRight;
+struct Conditions;
 
-impl OptimizerRule for ConstantsRight {
+impl OptimizerRule for Conditions {
     fn name(&self) -> &str {
-        "constants_right"
+        "conditions"
     }
 
     fn apply_order(&self) -> Option<ApplyOrder> {
@@ -56,14 +56,26 @@ impl OptimizerRule for ConstantsRight {
         plan: LogicalPlan,
         _config: &dyn OptimizerConfig,
     ) -> Result<Transformed<LogicalPlan>> {
-        let LogicalPlan::Join(mut join) = plan else { return Ok(Transformed::no(plan)) };
-        let Some(condition) = join.filter.take() else {
-            return Ok(Transformed::no(LogicalPlan::Join(join)));
-        };
-        let turned = condition.transform(|expr| Ok(constant_right(expr)))?;
-        join.filter = Some(turned.data);
-        let plan = LogicalPlan::Join(join);
-        Ok(if turned.transformed { Transformed::yes(plan) } else { Transformed::no(plan) })
+        match plan {
+            LogicalPlan::Filter(mut filter) => {
+                let schema = filter.input.schema();
+                let days = filter.predicate.transform(|expr| Ok(days_as_function(expr, schema)))?;
+                filter.predicate = days.data;
+                Ok(Transformed::new_transformed(LogicalPlan::Filter(filter), days.transformed))
+            }
+            LogicalPlan::Join(mut join) => {
+                let Some(condition) = join.filter.take() else {
+                    return Ok(Transformed::no(LogicalPlan::Join(join)));
+                };
+                let sides = join.left.schema().join(join.right.schema())?;
+                let written = condition.transform(|expr| {
+                    days_as_function(expr, &sides).transform_data(|expr| Ok(constant_right(expr)))
+                })?;
+                join.filter = Some(written.data);
+                Ok(Transformed::new_transformed(LogicalPlan::Join(join), written.transformed))
+            }
+            other => Ok(Transformed::no(other)),
+        }
     }
 }
 
@@ -79,57 +91,17 @@ fn constant_right(expr: Expr) -> Transformed<Expr> {
     }
 }
 
-/// Writes differences of dates in conditions as a function.
-#[derive(Debug)]
-struct DaysAsFunction;
-
-impl OptimizerRule for DaysAsFunction {
-    fn name(&self) -> &str {
-        "days_as_function"
-    }
-
-    fn apply_order(&self) -> Option<ApplyOrder> {
-        Some(ApplyOrder::TopDown)
-    }
-
-    fn rewrite(
-        &self,
-        plan: LogicalPlan,
-        _config: &dyn OptimizerConfig,
-    ) -> Result<Transformed<LogicalPlan>> {
-        match plan {
-            LogicalPlan::Filter(mut filter) => {
-                let days = with_days(filter.predicate, filter.input.schema())?;
-                filter.predicate = days.data;
-                Ok(Transformed::new_transformed(LogicalPlan::Filter(filter), days.transformed))
-            }
-            LogicalPlan::Join(mut join) => {
-                let Some(condition) = join.filter.take() else {
-                    return Ok(Transformed::no(LogicalPlan::Join(join)));
-                };
-                let sides = join.left.schema().join(join.right.schema())?;
-                let days = with_days(condition, &sides)?;
-                join.filter = Some(days.data);
-                Ok(Transformed::new_transformed(LogicalPlan::Join(join), days.transformed))
-            }
-            other => Ok(Transformed::no(other)),
-        }
-    }
-}
-
-fn with_days(condition: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+fn days_as_function(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
     let is_date =
         |expr: &Expr| expr.get_type(schema).is_ok_and(|data_type| data_type == DataType::Date32);
-    condition.transform(|expr| {
-        Ok(match expr {
-            Expr::BinaryExpr(BinaryExpr { left, op: Operator::Minus, right })
-                if is_date(&left) && is_date(&right) =>
-            {
-                Transformed::yes(days_between(*left, *right))
-            }
-            other => Transformed::no(other),
-        })
-    })
+    match expr {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Minus, right })
+            if is_date(&left) && is_date(&right) =>
+        {
+            Transformed::yes(days_between(*left, *right))
+        }
+        other => Transformed::no(other),
+    }
 }
 
 /// Applies a rule, and gives columns the types back that they had before.
@@ -154,6 +126,9 @@ impl OptimizerRule for SameTypes {
     ) -> Result<Transformed<LogicalPlan>> {
         let before = Arc::clone(plan.schema());
         let after = self.rule.rewrite(plan, config)?;
+        if !after.transformed {
+            return Ok(after);
+        }
         let mut types = before.fields().iter().zip(after.data.schema().fields());
         if types.all(|(before, after)| before.data_type() == after.data_type()) {
             return Ok(after);
