@@ -20,7 +20,7 @@ use hedgerow_policies::{
     BinaryOperator, Block, Expr, Join, Literal, Output, Relation, Source, TableContract, TypeName,
 };
 
-use super::place::organisations_equated;
+use super::place::own_organisations_equated;
 use crate::block::{Lowering, NotABlock, ScanTarget, canonical, emit, output_names, wire_type};
 use crate::channel::{NodeChannel, below, is_below, is_within};
 use crate::dialect::{session_config, state_builder};
@@ -566,7 +566,7 @@ fn without_own_organisation(mut block: Block) -> Block {
     };
     for (index, relation) in block.from.iter_mut().enumerate() {
         if let Join::Left(on) | Join::Semi(on) | Join::Anti(on) = &mut relation.join {
-            on.retain(|condition| match organisations_equated(&whole, condition) {
+            on.retain(|condition| match own_organisations_equated(&whole, condition) {
                 Some((a, b)) if a == index => optional(b),
                 Some((a, b)) if b == index => optional(a),
                 _ => true,

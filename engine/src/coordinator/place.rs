@@ -339,12 +339,17 @@ fn is_optional(block: &Block, relation: usize) -> bool {
 /// Tells whether a column comes through the optional side of an outer join, here or in a derived
 /// relation, and so is NULL where nothing matches.
 fn may_be_absent(block: &Block, relation: usize, name: &str) -> bool {
+    is_optional(block, relation) || may_be_absent_inside(block, relation, name)
+}
+
+/// The same of an outer join in the derived relation that the column is of.
+fn may_be_absent_inside(block: &Block, relation: usize, name: &str) -> bool {
     let inner = block.from.get(relation).and_then(Relation::block);
-    is_optional(block, relation)
-        || inner.is_some_and(|inner| match output(inner, name) {
-            Some(Expr::Column { relation, name }) => may_be_absent(inner, *relation, name),
-            _ => false,
-        })
+    inner.is_some_and(|inner| match output(inner, name) {
+        Some(Expr::Column { relation, name }) => may_be_absent(inner, *relation, name),
+        Some(Expr::Organisation { relation }) => is_optional(inner, *relation),
+        _ => false,
+    })
 }
 
 /// The conditions that a relation is joined by.
@@ -375,6 +380,17 @@ pub(crate) fn organisations_equated(block: &Block, condition: &Expr) -> Option<(
     };
     let both = is_organisation(block, left) && is_organisation(block, right);
     sides(condition).filter(|_| both)
+}
+
+/// The same of a condition that is true of any two rows of one organisation: before these relations
+/// are joined, neither side is NULL.
+pub(crate) fn own_organisations_equated(block: &Block, condition: &Expr) -> Option<(usize, usize)> {
+    let Expr::Binary { left, right, .. } = condition else { return None };
+    let present = |side: &Expr| match side {
+        Expr::Column { relation, name } => !may_be_absent_inside(block, *relation, name),
+        _ => true,
+    };
+    organisations_equated(block, condition).filter(|_| present(left) && present(right))
 }
 
 /// Tells whether an expression is `organisation`, followed through derived relations: of an optional

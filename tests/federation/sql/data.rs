@@ -7,6 +7,7 @@ use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, StringArray};
 use arrow::compute::{concat_batches, nullif};
 use arrow::datatypes::{DataType, Field, Schema as ArrowSchema};
 use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::optimizer::Optimizer;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
@@ -16,6 +17,8 @@ use super::schema::{Schema, Table, demo_edges, demo_unique, tpch_edges, tpch_uni
 use crate::tpch_data::{self, Homes, NODES, Numbers, whole};
 use crate::world::{Data, Organisation, Spec};
 
+/// Memory of the one DataFusion.
+const MEMORY_BYTES: usize = 2 << 30;
 const PEOPLE: usize = 600;
 /// Most rows of one table of the demo at one organisation.
 const ROWS_MAX: usize = 500;
@@ -206,7 +209,10 @@ fn plain_context() -> SessionContext {
     rules.retain(|rule| !rule.name().starts_with("FilterPushdown"));
     let mut logical = Optimizer::new().rules;
     logical.retain(|rule| rule.name() != "single_distinct_aggregation_to_group_by");
+    // Some statement multiplies all rows by all rows: it is turned down, and another one drawn.
+    let memory = RuntimeEnvBuilder::new().with_memory_limit(MEMORY_BYTES, 1.0).build_arc().unwrap();
     let state = SessionStateBuilder::new().with_config(config).with_default_features();
+    let state = state.with_runtime_env(memory);
     let state = state.with_optimizer_rules(logical).with_physical_optimizer_rules(rules);
     SessionContext::new_with_state(state.build())
 }

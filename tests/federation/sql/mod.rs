@@ -26,8 +26,9 @@ use std::{env, fs};
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use datafusion::error::DataFusionError;
-use datafusion::physical_plan::collect;
+use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::SessionContext;
+use futures::StreamExt;
 use hedgerow_engine::WireError;
 
 use self::compare::difference;
@@ -41,6 +42,8 @@ use crate::world::{Client, World, in_time};
 
 /// The name of an answer while it is put in order.
 const ANSWER: &str = "unordered_answer";
+/// Rows of the longest answer that is looked at.
+const ROWS_MAX: usize = 500_000;
 /// Statements of all tests.
 const STATEMENTS: u64 = 500;
 /// Statements that have the time of one test.
@@ -105,12 +108,22 @@ async fn collected(context: &SessionContext, sql: &str) -> Result<Vec<RecordBatc
         Ok(planned) => planned,
         Err(error) => return Err(Plain::Refused(error.to_string())),
     };
-    collect(plan, task.into()).await.map_err(|error| match error.find_root() {
+    let failed = |error: DataFusionError| match error.find_root() {
         DataFusionError::ArrowError(..) | DataFusionError::Execution(_) => {
             Plain::DataError(error.to_string())
         }
         _ => Plain::Refused(error.to_string()),
-    })
+    };
+    let mut stream = execute_stream(plan, task.into()).map_err(failed)?;
+    let (mut batches, mut rows) = (vec![], 0);
+    while let Some(batch) = stream.next().await {
+        batches.push(batch.map_err(failed)?);
+        rows += batches.last().map_or(0, RecordBatch::num_rows);
+        if rows > ROWS_MAX {
+            return Err(Plain::Refused("the answer has too many rows".to_owned()));
+        }
+    }
+    Ok(batches)
 }
 
 /// What may be refused over open tables, as `docs/architecture.md` lists it: SQLSTATE, and the words of
