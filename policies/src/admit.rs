@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::advice::key_instead_of;
 use crate::block::{AggregateFunction, Block, Join, Measure, Output};
 use crate::contract::{Role, Scope, TableContract};
 use crate::derived::with_derived;
@@ -169,12 +170,12 @@ impl Question<'_> {
         for measure in measures {
             self.check_measure(measure)?;
             for own in conditions(self.block, self.contracts, measure) {
-                if condition.as_ref().is_some_and(|known| *known != own) {
+                if let Some(known) = condition.as_ref().filter(|known| **known != own) {
                     return Err(Refusal::new(
                         Rule::S3Condition,
                         "the question has more than one condition: FILTER, CASE or an optional table, \
                          those of inner queries among them",
-                        "ask for one condition per statement, or make it a group key",
+                        key_instead_of(self.block, self.contracts, [known, &own]),
                     ));
                 }
                 condition = Some(own);

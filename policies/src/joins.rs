@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::admit::Question;
 use crate::admit_inline::inline_multiplies;
+use crate::advice::reduced_to_people;
 use crate::block::{Block, Join, Relation};
 use crate::contract::{Role, TableContract};
 use crate::refusal::{Refusal, Rule};
@@ -57,10 +58,16 @@ impl Question<'_> {
             ));
         }
         if many.len() > 1 {
+            let last = many.last().and_then(|&place| {
+                reduced_to_people(self.block.from.get(place)?, self.contracts.get(place)?)
+            });
             return Err(Refusal::new(
                 Rule::S5FanOut,
                 "two protected tables with several rows per person are joined, which multiplies rows",
-                "join to a table with one row per person, or ask each table on its own",
+                last.unwrap_or_else(|| {
+                    "join to a table with one row per person, or ask each table on its own"
+                        .to_owned()
+                }),
             ));
         }
         self.check_open_relations(linked)

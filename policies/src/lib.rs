@@ -11,11 +11,13 @@
 //! gate       executed block -> Released<Bundle>, the only thing a node may send
 //! cell       identity of a released cell and its ledger record
 //! rounding   values to multiples of a base, for the gate and for coordinators
+//! advice     what to write instead of what is refused, written out
 //! preset     named, sourced sets of disclosure rules
 //! ```
 
 mod admit;
 mod admit_inline;
+mod advice;
 mod block;
 mod cell;
 mod contract;
