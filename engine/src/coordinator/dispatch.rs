@@ -16,7 +16,9 @@ use tokio::sync::Semaphore;
 use super::analyze::Watch;
 use super::federation::{FAN_OUT_MAX, Federation, KnownNode, Standing, for_organisation};
 use super::place::Placement;
+use super::public_groups::PublicGroups;
 use super::running::{Hidden, Running, reason};
+use super::session::WithheldGroups;
 use crate::block::{NotABlock, emit};
 use crate::channel::{
     BUNDLE_VERSION, BundleReply, BundleRequest, FragmentHeader, ReplyPart, is_below,
@@ -35,6 +37,8 @@ pub(crate) struct FragmentAsk {
     pub(crate) keys: usize,
     /// Keys and measures as a node's plan yields them.
     pub(crate) schema: SchemaRef,
+    /// The groups there may be, where they are the rows of the answer and all keys are public.
+    pub(crate) public: Option<PublicGroups>,
 }
 
 /// Columns the coordinator adds to protected fragments: nodes asked and answered, the largest
@@ -219,10 +223,17 @@ fn hidden_of(parts: &[Part]) -> Hidden {
 /// Says in the coverage what the nodes' rules mean for the answer.
 fn tell_of_rules(running: &Running, ask: &FragmentAsk, hidden: &Hidden) {
     if let Some(k) = hidden.k.filter(|_| ask.keys > 0) {
-        running.coverage.notice(format!(
-            "groups of fewer than {k} people at an organisation are left out, there and in \
-             everything computed over the groups"
-        ));
+        let shown = ask.public.is_some() && running.withheld_groups == WithheldGroups::Show;
+        running.coverage.notice(match shown {
+            true => format!(
+                "groups of fewer than {k} people at an organisation are shown as withheld, and so \
+                 are groups that are not there"
+            ),
+            false => format!(
+                "groups of fewer than {k} people at an organisation are left out, there and in \
+                 everything computed over the groups"
+            ),
+        });
     }
     for (base, place) in [(hidden.round_to, ""), (hidden.rounded_to, " at each organisation")] {
         if let Some(base) = base {
@@ -437,10 +448,29 @@ async fn collect(
         let Some(ask) = asks.get(part.number) else { continue };
         check_groups(ask, &part.batches).map_err(bad)?;
     }
+    if running.withheld_groups == WithheldGroups::Show {
+        show_withheld(running, node, asks, &mut answer)?;
+    }
     let own = asked.iter().any(|ask| ask.placement == Placement::EachNode);
     running.take(node, &header, own)?;
     running.take_below(node, below, own)?;
     Ok(answer)
+}
+
+/// Adds the groups that a node did not release, where they are public.
+fn show_withheld(
+    running: &Running,
+    node: &KnownNode,
+    asks: &[&FragmentAsk],
+    answer: &mut [Part],
+) -> Result<(), EngineError> {
+    for part in answer.iter_mut().filter(|part| part.counts()) {
+        let Some(ask) = asks.get(part.number) else { continue };
+        let Some(public) = &ask.public else { continue };
+        let asked = (running.federation.as_ref(), node);
+        part.batches.extend(public.withheld(ask, asked, part.hidden, &part.batches)?);
+    }
+    Ok(())
 }
 
 /// Checks that a reply is one to the bundle that was sent, by the node that was asked, before any

@@ -36,6 +36,7 @@ use super::percentile::{Asked, Bins, Percentiles};
 use super::place::{
     Misplaced, Placement, groups_are_whole, identifier_scope, organisations_equated, place,
 };
+use super::public_groups::{PublicGroups, shown_groups};
 use super::rows::FederatedTable;
 use super::sets::{Sets, aggregate_call, is_grouping};
 use super::split::{Merged, Parts, contracts_of, is_count_of_values};
@@ -64,8 +65,9 @@ pub(crate) fn federate(
     state: &SessionState,
     plan: LogicalPlan,
 ) -> Result<Federated, EngineError> {
+    let shown = shown_groups(&plan).cloned();
     let Together { mut plans, fragments, parameters } =
-        federate_all(federation, state, vec![plan])?;
+        federate_plans(federation, state, vec![plan], shown)?;
     let none = || EngineError::Internal { what: "a plan was lost", source: None };
     let (plan, cells) = plans.pop().ok_or_else(none)?;
     Ok(Federated { plan, cells, fragments, parameters })
@@ -88,9 +90,19 @@ pub(crate) fn federate_all(
     state: &SessionState,
     plans: Vec<LogicalPlan>,
 ) -> Result<Together, EngineError> {
+    federate_plans(federation, state, plans, None)
+}
+
+fn federate_plans(
+    federation: &Arc<Federation>,
+    state: &SessionState,
+    plans: Vec<LogicalPlan>,
+    shown: Option<LogicalPlan>,
+) -> Result<Together, EngineError> {
     let federate = Federate {
         federation,
         state,
+        shown,
         fragments: Mutex::default(),
         parameters: Parameters::default(),
         cuts: AtomicUsize::new(0),
@@ -104,6 +116,8 @@ pub(crate) fn federate_all(
 struct Federate<'a> {
     federation: &'a Arc<Federation>,
     state: &'a SessionState,
+    /// The aggregate whose groups are the rows of the answer.
+    shown: Option<LogicalPlan>,
     fragments: Mutex<Vec<FragmentAsk>>,
     parameters: Parameters,
     /// Cuts made so far, for their names.
@@ -459,13 +473,11 @@ impl Federate<'_> {
             Output::Groups { keys, .. } => keys.len(),
             Output::Rows { .. } => 0,
         };
-        let ask = FragmentAsk {
-            block,
-            placement,
-            protected: tables.iter().any(|table| table.is_protected()),
-            keys: asked,
-            schema: plain_schema(&schema),
-        };
+        let protected = tables.iter().any(|table| table.is_protected());
+        let shown = protected && own_keys == asked && self.shown.as_ref() == Some(plan);
+        let public = if shown { PublicGroups::of(&block, &tables) } else { None };
+        let schema = plain_schema(&schema);
+        let ask = FragmentAsk { block, placement, protected, keys: asked, schema, public };
         let coerced = coerced(self.state, plan).map_err(never)?;
         let shown = coerced.schema().fields().iter();
         let shown = shown.filter(|f| f.name() != Aggregate::INTERNAL_GROUPING_ID);
@@ -491,6 +503,12 @@ impl Federate<'_> {
             fragments.push(ask.clone());
             fragments.len() - 1
         });
+        // What is asked for two purposes is asked for the one that reckons with what was released.
+        if let Some(known) = fragments.get_mut(index)
+            && known.public != ask.public
+        {
+            known.public = None;
+        }
         let schema: DFSchemaRef = ask.gathered_schema().to_dfschema_ref()?;
         Ok(LogicalPlan::Extension(Extension {
             node: Arc::new(FederatedFragment { index, schema }),
@@ -624,6 +642,20 @@ fn rows_of_protected(table: &str, reason: Option<&NotABlock>) -> EngineError {
                 "FULL JOIN" => {
                     "write a LEFT JOIN that keeps the people who are counted, or ask each table on \
                      its own"
+                }
+                "ROLLUP, CUBE or GROUPING SETS" => {
+                    "write GROUP BY with all these columns alone, and add up what is released for \
+                     the totals: `SELECT …, sum(n) FROM (SELECT …, count(*) AS n … GROUP BY …) AS t \
+                     GROUP BY ROLLUP (…)`"
+                }
+                "UNION below an aggregate" => {
+                    "aggregate each part on its own, and unite what is released: `SELECT …, count(*) \
+                     … GROUP BY … UNION ALL SELECT …, count(*) … GROUP BY …`"
+                }
+                "an aggregate below an aggregate" => {
+                    "give the inner query the person column as a key, so that it has one row per \
+                     person: `SELECT organisation, person_number, … GROUP BY organisation, \
+                     person_number`; or ask for its groups as they are"
                 }
                 _ => {
                     "ask for one plain aggregate per statement: group keys, then count, sum, avg \

@@ -31,6 +31,7 @@ use super::federation::{KnownNode, coerced};
 use super::rounds::{Round, fragments_of, rounds};
 use super::running::{Behalf, CoverageLog, Hidden, Running};
 use super::service::Coordinator;
+use super::session::WithheldGroups;
 use super::split::contracts_of;
 use crate::block::Lowering;
 use crate::channel::{BundleRequest, FragmentHeader, ReplyHeader, below, random_start};
@@ -238,6 +239,7 @@ impl Middle {
             user: request.user,
             purpose: request.purpose,
             on_unavailable: request.on_unavailable,
+            withheld_groups: WithheldGroups::Omit,
         };
         let running = coordinator.running(behalf, &coverage);
         let rounds_itself = self.coordinators.iter().any(|user| user == client);

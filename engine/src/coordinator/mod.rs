@@ -7,6 +7,7 @@
 //!               ├─ federate ─ cut ─ people ─ place ─ split ─ merge ─ carry   plan -> bundle + merge plan
 //!               ├─ parameters, sets, narrow             scalar subqueries, grouping sets, fewer groups
 //!               ├─ rounds ─ running ─ dispatch          one bundle per node and round
+//!               ├─ public_groups                        groups that nobody released, as withheld
 //!               ├─ fragment ─ rows ─ merge_state        plan nodes that read what nodes released
 //!               ├─ plan_cache, analyze                  plans made before; where the time goes
 //!               └─ edge                                 wire types, marks, the client's columns
@@ -36,6 +37,7 @@ mod people;
 mod percentile;
 mod place;
 mod plan_cache;
+mod public_groups;
 mod rounded;
 mod rounds;
 mod rows;

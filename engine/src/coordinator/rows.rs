@@ -163,8 +163,8 @@ impl FederatedTable {
         };
         let block = bind(&block);
         let schema = self.federation.prove(&block).map_err(not_split)?;
-        let ask =
-            FragmentAsk { block, placement: self.placement, protected: false, keys: 0, schema };
+        let (placement, public) = (self.placement, None);
+        let ask = FragmentAsk { block, placement, protected: false, keys: 0, schema, public };
         Ok((ask, picked))
     }
 }

@@ -9,6 +9,7 @@ use hedgerow_policies::{Block, Expr, Literal};
 
 use super::analyze::{Analysis, Watch};
 use super::federation::{Federation, KnownNode};
+use super::session::WithheldGroups;
 use crate::channel::{OnUnavailable, ReplyHeader, is_below};
 use crate::coverage::{Coverage, NodeCoverage, NodeOutcome};
 use crate::error::{EngineError, WireError, sqlstate};
@@ -22,6 +23,7 @@ pub(crate) struct Running {
     pub(crate) user: String,
     pub(crate) purpose: Option<String>,
     pub(crate) on_unavailable: OnUnavailable,
+    pub(crate) withheld_groups: WithheldGroups,
     pub(crate) federation: Arc<Federation>,
     pub(crate) coverage: Arc<CoverageLog>,
     /// The statement's working memory.
@@ -63,6 +65,7 @@ pub(crate) struct Behalf {
     pub(crate) user: String,
     pub(crate) purpose: Option<String>,
     pub(crate) on_unavailable: OnUnavailable,
+    pub(crate) withheld_groups: WithheldGroups,
 }
 
 /// Whether what a node has is part of a statement's answer.
@@ -80,7 +83,8 @@ impl Running {
         coverage: &Arc<CoverageLog>,
         memory: Arc<dyn MemoryPool>,
     ) -> Self {
-        let Behalf { statement_id, statement, user, purpose, on_unavailable } = behalf;
+        let Behalf { statement_id, statement, user, purpose, on_unavailable, withheld_groups } =
+            behalf;
         Self {
             held: account(&memory),
             memory,
@@ -89,6 +93,7 @@ impl Running {
             user,
             purpose,
             on_unavailable,
+            withheld_groups,
             federation: Arc::clone(federation),
             coverage: Arc::clone(coverage),
             gathered: Mutex::default(),

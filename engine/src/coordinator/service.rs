@@ -397,6 +397,7 @@ impl Coordinator {
             user: session.user().to_owned(),
             purpose: session.purpose(),
             on_unavailable: session.on_unavailable(),
+            withheld_groups: session.withheld_groups(),
         };
         let stream = match prepared.kind {
             Kind::Ready(batch) => memory(vec![batch], &schema)?,
@@ -670,10 +671,10 @@ fn read_only(statement: &Statement) -> Result<(), EngineError> {
 
 fn set_option(set: &Set) -> Result<Kind, EngineError> {
     let unknown = || EngineError::Invalid {
-        message:
-            "write SET hedgerow.on_unavailable = 'exclude' (or 'fail'); no other settings can \
-                  be changed"
-                .to_owned(),
+        message: "write SET hedgerow.on_unavailable = 'exclude' (or 'fail'), SET \
+                  hedgerow.withheld_groups = 'show' (or 'omit'), or SET hedgerow.purpose = '…'; no \
+                  other settings can be changed"
+            .to_owned(),
     };
     let Set::SingleAssignment { variable, values, .. } = set else { return Err(unknown()) };
     let name = variable.to_string().to_lowercase();

@@ -5,9 +5,20 @@ use std::sync::{Arc, Mutex};
 use crate::channel::OnUnavailable;
 use crate::error::EngineError;
 
+/// What becomes of groups that nobody released, where all their keys are public.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum WithheldGroups {
+    /// They are not in the answer, as over one table they would not be if they were not there.
+    #[default]
+    Omit,
+    /// They are in the answer, as withheld.
+    Show,
+}
+
 #[derive(Debug, Clone, Default)]
 struct Options {
     on_unavailable: OnUnavailable,
+    withheld_groups: WithheldGroups,
     purpose: Option<String>,
 }
 
@@ -33,6 +44,10 @@ impl Session {
         self.options.lock().map(|o| o.on_unavailable).unwrap_or_default()
     }
 
+    pub(crate) fn withheld_groups(&self) -> WithheldGroups {
+        self.options.lock().map(|o| o.withheld_groups).unwrap_or_default()
+    }
+
     pub(crate) fn purpose(&self) -> Option<String> {
         self.options.lock().ok().and_then(|o| o.purpose.clone())
     }
@@ -56,12 +71,21 @@ impl Session {
                     ),
                 });
             }
+            ("withheld_groups", "omit") => options.withheld_groups = WithheldGroups::Omit,
+            ("withheld_groups", "show") => options.withheld_groups = WithheldGroups::Show,
+            ("withheld_groups", other) => {
+                return Err(EngineError::Invalid {
+                    message: format!(
+                        "`{other}` is no value of hedgerow.withheld_groups; use 'omit' or 'show'"
+                    ),
+                });
+            }
             ("purpose", purpose) => options.purpose = Some(purpose.to_owned()),
             (other, _) => {
                 return Err(EngineError::Invalid {
                     message: format!(
-                        "there is no option hedgerow.{other}; there are hedgerow.on_unavailable \
-                         and hedgerow.purpose"
+                        "there is no option hedgerow.{other}; there are hedgerow.on_unavailable, \
+                         hedgerow.withheld_groups and hedgerow.purpose"
                     ),
                 });
             }
