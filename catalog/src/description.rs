@@ -2,7 +2,7 @@
 //!
 //! It crosses the trust boundary: names, versions and types, never a data value or a count.
 
-use hedgerow_policies::PolicySettings;
+use hedgerow_policies::Policy;
 use serde::{Deserialize, Serialize};
 
 /// A node and its tables.
@@ -63,7 +63,7 @@ pub struct TableDescription {
     pub epoch: String,
 }
 
-/// The rules that a node may add to its preset, as far as analysts may know them.
+/// A node's rules beside its threshold, its preset's among them, as far as analysts may know them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct PublicRules {
     /// G3: whether those who do not contribute to a cell are counted as well.
@@ -85,13 +85,14 @@ pub struct PublicRules {
 
 impl PublicRules {
     /// What analysts may know of a node's rules beside preset and threshold.
-    pub fn of(settings: &PolicySettings) -> Self {
+    pub fn of(policy: &Policy) -> Self {
+        let dominance = policy.dominance();
         Self {
-            complement: settings.complement,
-            p_percent: settings.p_percent,
-            dominance_n: settings.dominance.map(|dominance| dominance.n),
-            dominance_share: settings.dominance.map(|dominance| dominance.share),
-            round_to: settings.round_to,
+            complement: policy.complement(),
+            p_percent: policy.p_percent(),
+            dominance_n: dominance.map(|dominance| dominance.n),
+            dominance_share: dominance.map(|dominance| dominance.share),
+            round_to: policy.round_to(),
         }
     }
 }

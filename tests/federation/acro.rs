@@ -2,37 +2,25 @@
 //! threshold, G4 against its nk and its p-ratio rule, cell by cell over generated tables.
 //!
 //! ```text
-//! tables ─┬─ CSV ─ tests/oracles/acro/verdicts.py ─ which checks would have the cell withheld
-//!         └─ three nodes, each with one more rule ─ which cells are withheld
+//! tables ─┬─ CSV ─ tests/oracles/acro_verdicts.py ─ which checks would have the cell withheld
+//!         └─ four nodes, with more rules or fewer ─ which cells are withheld
 //! ```
-//! Where the two differ, one of the [`Explanation`]s must hold; where one holds, they must differ.
+//! They may differ only where fewer than k people contribute to a sum, and there they must.
 //!
-//! `HEDGEROW_ACRO_PYTHON` names a Python with what is in `tests/oracles/acro/requirements.txt`;
-//! without it the test is skipped, and with `HEDGEROW_NOTHING_SKIPPED` it then fails.
-//! `HEDGEROW_ACRO_TABLES` is how many tables, `HEDGEROW_RANDOM_SEED` which.
+//! `tests/federation/oracles.rs` says what it needs.
 
 use std::collections::BTreeMap;
-use std::env;
 use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::fs;
-use std::io::{self, Write as _};
 use std::path::Path;
-use std::process::Command;
 
-use crate::acro_tables::{Row, Table, hundredths, tables};
 use crate::answers::{Status, Value, rows};
+use crate::oracle_tables::{Row, Table, hundredths};
+use crate::oracles::{ask, drawn, python, report, write};
 use crate::world::{Client, Data, Organisation, Spec, World, in_time};
 
-/// Tables, unless more are asked for; with fewer some explanation might not occur.
-const TABLES: usize = 20;
 /// The threshold of the preset, and acro's.
 const K: usize = 10;
-const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oracles/acro/verdicts.py");
-const PYTHON: &str = "HEDGEROW_ACRO_PYTHON";
-const SKIPPED: &str = "acro: skipped, since HEDGEROW_ACRO_PYTHON is not set. It names a Python that \
-                       has the output checker acro: `.ci/acro FOLDER` makes one, and then \
-                       HEDGEROW_ACRO_PYTHON=FOLDER/bin/python";
 
 /// A node that has one more rule than the threshold, or none, and acro's checks for the same.
 struct Policy {
@@ -42,7 +30,7 @@ struct Policy {
     check: Option<fn(&Checks) -> bool>,
 }
 
-const POLICIES: [Policy; 3] = [
+const POLICIES: [Policy; 4] = [
     Policy { organisation: "threshold", lines: "", check: None },
     Policy {
         organisation: "dominance",
@@ -53,6 +41,11 @@ const POLICIES: [Policy; 3] = [
         organisation: "p_percent",
         lines: "p_percent = 0.10",
         check: Some(|checks| checks.p_ratio),
+    },
+    Policy {
+        organisation: "sacro",
+        lines: "preset = \"sacro\"",
+        check: Some(|checks| checks.nk || checks.p_ratio),
     },
 ];
 
@@ -73,23 +66,10 @@ enum Cell {
 
 const CELLS: [Cell; 2] = [Cell::Count, Cell::Sum];
 
-/// Why the two may differ.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Explanation {
-    /// Hedgerow alone withholds: fewer than k people have an amount that is not zero (G2). acro
-    /// counts people, whatever they add.
-    FewContributors,
-    /// acro alone withholds: two people have exactly nine tenths of the sum. acro wants less than
-    /// that, Hedgerow no more.
-    ExactShare,
-}
-
 /// What people add to a cell.
 struct Facts {
     people: usize,
     contributors: usize,
-    /// Whether two people have exactly nine tenths.
-    exact_share: bool,
     value: String,
 }
 
@@ -102,13 +82,9 @@ impl Facts {
                 Cell::Sum => row.amount.unwrap_or(0).abs(),
             };
         }
-        let mut parts: Vec<i64> = people.values().copied().collect();
-        parts.sort_unstable_by_key(|part| -part);
-        let sum: i64 = parts.iter().sum();
         Self {
-            people: parts.len(),
-            contributors: parts.iter().filter(|part| **part > 0).count(),
-            exact_share: 10 * parts.iter().take(2).sum::<i64>() == 9 * sum,
+            people: people.len(),
+            contributors: people.values().filter(|part| **part > 0).count(),
             value: match cell {
                 Cell::Count => rows.len().to_string(),
                 Cell::Sum => hundredths(rows.iter().filter_map(|row| row.amount).sum()),
@@ -116,17 +92,10 @@ impl Facts {
         }
     }
 
-    /// Why a node with this policy must say something else than acro does.
-    fn explanation(&self, policy: &Policy, acro_withholds: bool) -> Option<Explanation> {
-        let enough = self.people >= K && self.contributors >= K;
-        if !acro_withholds && self.contributors < K {
-            Some(Explanation::FewContributors)
-        } else if acro_withholds && enough && policy.organisation == "dominance" && self.exact_share
-        {
-            Some(Explanation::ExactShare)
-        } else {
-            None
-        }
+    /// Whether a node must withhold what acro does not: fewer than k people have an amount that is
+    /// not zero (G2). acro counts people, whatever they add.
+    fn few_contribute(&self) -> bool {
+        self.contributors < K
     }
 }
 
@@ -137,12 +106,13 @@ struct Tally {
     both_withhold: usize,
     /// Of these, not for the threshold's sake.
     by_own_check: usize,
-    explained: BTreeMap<Explanation, usize>,
+    /// Withheld by Hedgerow alone, since few contribute.
+    few_contribute: usize,
 }
 
 impl Tally {
     fn cells(&self) -> usize {
-        self.both_release + self.both_withhold + self.explained.values().sum::<usize>()
+        self.both_release + self.both_withhold + self.few_contribute
     }
 }
 
@@ -155,14 +125,11 @@ type Released = BTreeMap<(String, String, String), [Option<String>; 2]>;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn verdicts_are_those_of_acro() {
-    let Some(python) = python() else { return };
+    let Some(python) = python("acro") else { return };
     in_time(async {
-        let (seed, number) = (number("HEDGEROW_RANDOM_SEED", 1), number("HEDGEROW_ACRO_TABLES", 0));
-        let tables = tables(seed, TABLES.max(number as usize));
+        let (seed, tables) = drawn();
         let folder = tempfile::tempdir().unwrap();
-        for table in &tables {
-            fs::write(folder.path().join(format!("{}.csv", table.name)), table.csv()).unwrap();
-        }
+        write(folder.path(), &tables);
         let path = folder.path().to_owned();
         let acro = tokio::task::spawn_blocking(move || ask_acro(&python, &path));
         let world = World::start(spec(&tables)).await;
@@ -185,21 +152,6 @@ async fn verdicts_are_those_of_acro() {
     .await;
 }
 
-/// The Python to be used, if there is one.
-fn python() -> Option<OsString> {
-    let python = env::var_os(PYTHON).filter(|path| !path.is_empty());
-    if python.is_none() {
-        assert!(env::var_os("HEDGEROW_NOTHING_SKIPPED").is_none(), "{SKIPPED}");
-        // Past the harness, which shows nothing of tests that pass.
-        io::stderr().write_all(format!("{SKIPPED}\n").as_bytes()).unwrap();
-    }
-    python
-}
-
-fn number(variable: &str, default: u64) -> u64 {
-    env::var(variable).map_or(default, |text| text.parse().unwrap())
-}
-
 fn spec(tables: &[Table]) -> Spec {
     let spec = tables.iter().fold(Spec::default(), |spec, table| spec.contract(&table.contract()));
     POLICIES.iter().fold(spec, |spec, policy| {
@@ -211,21 +163,16 @@ fn spec(tables: &[Table]) -> Spec {
 }
 
 fn ask_acro(python: &OsString, folder: &Path) -> Verdicts {
-    let output = Command::new(python).arg(SCRIPT).arg(folder).output();
-    let output = output.unwrap_or_else(|error| panic!("{PYTHON}={}: {error}", python.display()));
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
     let flag = |text: &str| match text {
         "0" => false,
         "1" => true,
         other => panic!("`{other}` is no verdict"),
     };
-    let verdict = |line: &str| {
-        let values: Vec<&str> = line.split(',').collect();
-        let [table, site, unit, cell, threshold, nk, p_ratio] = values[..] else {
-            panic!("not a verdict: {line}")
+    let verdict = |line: Vec<String>| {
+        let [table, site, unit, cell, threshold, nk, p_ratio] = line.as_slice() else {
+            panic!("not a verdict: {line:?}")
         };
-        let cell = match cell {
+        let cell = match cell.as_str() {
             "count" => Cell::Count,
             "sum" => Cell::Sum,
             other => panic!("`{other}` is no cell"),
@@ -233,7 +180,7 @@ fn ask_acro(python: &OsString, folder: &Path) -> Verdicts {
         let checks = Checks { threshold: flag(threshold), nk: flag(nk), p_ratio: flag(p_ratio) };
         ((table.to_owned(), site.to_owned(), unit.to_owned(), cell), checks)
     };
-    text.lines().skip(1).map(verdict).collect()
+    ask(python, "acro_verdicts.py", folder).into_iter().map(verdict).collect()
 }
 
 async fn ask_nodes(client: &mut Client, table: &Table) -> Released {
@@ -303,33 +250,32 @@ fn judge(
     if let Some(value) = released {
         assert_eq!(*value, facts.value, "{what}");
     }
-    let explanation = facts.explanation(policy, acro_withholds);
+    let alone = !acro_withholds && facts.few_contribute();
     let people = (facts.people, facts.contributors);
-    let differ = released.is_none() != acro_withholds;
     assert_eq!(
-        differ,
-        explanation.is_some(),
-        "{what}: acro {checks:?}, Hedgerow {released:?}, {explanation:?}; people, contributors: \
-         {people:?}"
+        released.is_none(),
+        acro_withholds || alone,
+        "{what}: acro {checks:?}, Hedgerow {released:?}; people, contributors: {people:?}"
     );
-    match explanation {
-        Some(explanation) => *tally.explained.entry(explanation).or_default() += 1,
-        None if acro_withholds => {
-            tally.both_withhold += 1;
-            tally.by_own_check += usize::from(!checks.threshold);
-        }
-        None => tally.both_release += 1,
+    if alone {
+        tally.few_contribute += 1;
+    } else if acro_withholds {
+        tally.both_withhold += 1;
+        tally.by_own_check += usize::from(!checks.threshold);
+    } else {
+        tally.both_release += 1;
     }
 }
 
 fn summary(tallies: &Tallies) -> String {
     let mut text = String::new();
     for ((organisation, cell), tally) in tallies {
-        let Tally { both_release, both_withhold, by_own_check, explained } = tally;
+        let Tally { both_release, both_withhold, by_own_check, few_contribute } = tally;
         writeln!(
             text,
             "{organisation:10} {:6} {} cells: both release {both_release}, both withhold \
-             {both_withhold} ({by_own_check} not for the threshold), explained {explained:?}",
+             {both_withhold} ({by_own_check} not for the threshold), few contribute to \
+             {few_contribute}",
             format!("{cell:?}"),
             tally.cells()
         )
@@ -338,8 +284,8 @@ fn summary(tallies: &Tallies) -> String {
     text
 }
 
-/// A comparison in which nothing is withheld, or nothing released, would show nothing; nor would an
-/// explanation that never holds.
+/// A comparison in which nothing is withheld, or nothing released, would show nothing; nor would a
+/// difference that never occurs.
 fn check_occurrence(tallies: &Tallies) {
     for ((organisation, cell), tally) in tallies {
         let often = tally.cells() / 8;
@@ -348,29 +294,7 @@ fn check_occurrence(tallies: &Tallies) {
         assert!(tally.both_withhold > often, "{what}: too few are withheld");
         let own = *organisation == "threshold" || tally.by_own_check > tally.cells() / 80;
         assert!(own, "{what}: too few are dominated");
+        // A count of rows has as many contributors as people.
+        assert_eq!(tally.few_contribute > 0, *cell == Cell::Sum, "{what}: few contribute");
     }
-    let few = |organisation| (organisation, Cell::Sum, Explanation::FewContributors);
-    let exact = |cell| ("dominance", cell, Explanation::ExactShare);
-    let expected = [
-        few("threshold"),
-        few("dominance"),
-        few("p_percent"),
-        exact(Cell::Count),
-        exact(Cell::Sum),
-    ];
-    let mut found: Vec<_> = tallies
-        .iter()
-        .flat_map(|((organisation, cell), tally)| {
-            tally.explained.keys().map(|explanation| (*organisation, *cell, *explanation))
-        })
-        .collect();
-    found.sort_unstable();
-    let mut expected = Vec::from(expected);
-    expected.sort_unstable();
-    assert_eq!(found, expected, "where explanations hold");
-}
-
-#[expect(clippy::print_stderr, reason = "a summary for whoever reads the run")]
-fn report(text: &str) {
-    eprint!("{text}");
 }

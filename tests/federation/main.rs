@@ -10,11 +10,14 @@
 //! sql         random SQL over the demo and TPC-H against one DataFusion
 //! rules       random statements that are allowed, and changes that break one rule
 //! attacks     the attacks in `tests/attacks`: what must not be learnt, and what must be answered
+//! presets     every preset over groups of one to thirty people
+//! public_groups  groups that nobody released, shown where their keys are public
 //! threshold   nine people are nowhere, ten are; a node asked directly
 //! tpch        TPC-H over four nodes against one DataFusion
 //! tpch_data   the tables of TPC-H, split by customer
 //! acro        a node's verdicts against those of the output checker acro
-//! acro_tables tables at the edges of its rules
+//! ons         the preset ons_10_5 against the package of its authors
+//! oracles, oracle_tables  programs of others, and tables at the edges of rules
 //! union       random federations against one DataFusion over the union
 //! faults      what is down, wrong, slow or cancelled
 //! absent      a node gone for one part of a statement and not for another
@@ -49,7 +52,6 @@
 
 mod absent;
 mod acro;
-mod acro_tables;
 mod analyze;
 mod answers;
 mod attacks;
@@ -70,10 +72,15 @@ mod load;
 mod logs;
 mod misdeeds;
 mod numerics;
+mod ons;
+mod oracle_tables;
+mod oracles;
 mod panics;
 mod policy;
+mod presets;
 mod processes;
 mod program;
+mod public_groups;
 mod questions;
 mod raw;
 mod rules;

@@ -99,3 +99,28 @@ async fn a_statement_is_judged_without_being_run() {
     assert!(err.contains("without ANALYZE"), "{err}");
     assert_eq!(ledger(), before);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn presets_are_listed_with_what_they_are() {
+    let home = tempfile::tempdir().unwrap();
+    let (code, out, err) = policy(home.path(), &["presets"]).await;
+    assert_eq!((code, err.as_str()), (Some(0), ""), "{out}");
+    for part in [
+        "\nprimary_only\n",
+        "\nhes\n",
+        "\nopensafely\n",
+        "\nons_10_5\n",
+        "\nsacro\n",
+        "  dominance             { n = 2, share = 0.90 }\n",
+        "ptable_10_5",
+    ] {
+        assert!(out.contains(part), "no {part} in:\n{out}");
+    }
+    let config = in_time(demo_folder(home.path())).await;
+    let text = fs::read_to_string(&config).unwrap();
+    let own = text.replace("[ledger]", "[policy]\npreset = \"hes\"\nk = 7\n\n[ledger]");
+    fs::write(&config, own).unwrap();
+    let (code, out, err) = policy(home.path(), &["check", config.to_str().unwrap()]).await;
+    assert_eq!((code, out.as_str()), (Some(2), ""), "{err}");
+    assert!(err.contains("k = 7 is looser than preset `hes`, which says 8"), "{err}");
+}

@@ -500,8 +500,10 @@ fn prepare(spec: &Spec, folder: &Path, names: &[String], addresses: &[SocketAddr
             Some(one) => {
                 one.write(&home);
                 let k = spec.k.map(|k| format!("k = {k}\n")).unwrap_or_default();
+                let named = spec.policy.contains("preset =") || one.policy.contains("preset =");
+                let preset = if named { "" } else { "preset = \"primary_only\"\n" };
                 format!(
-                    "organisation = \"{name}\"\n{common}[policy]\npreset = \"primary_only\"\n{k}\
+                    "organisation = \"{name}\"\n{common}[policy]\n{preset}{k}\
                      {}\n{}\n[ledger]\nfile = \"ledger.ndjson\"\n{}",
                     spec.policy,
                     one.policy,

@@ -335,6 +335,7 @@ fn place_of<'a>(error: &'a PolicyError, settings: &'a PolicySettings) -> Vec<&'a
         }
         PolicyError::Loosened { table, .. } => vec!["policy", "tables", table.as_str(), "k"],
         PolicyError::Share { key, .. } => std::iter::once("policy").chain(key.split('.')).collect(),
+        PolicyError::Looser { key, .. } => vec!["policy", key],
         PolicyError::DominanceOf { .. } => vec!["policy", "dominance", "n"],
         PolicyError::Base { .. } => vec!["policy", "round_to"],
         PolicyError::NothingToRound => vec!["policy", "coordinators"],

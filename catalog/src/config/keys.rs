@@ -359,7 +359,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 "`{ n = people, share = share }`",
                 Unset("not applied"),
                 Some("{ n = 2, share = 0.90 }"),
-                "Withhold a cell where the `n` people with the largest parts have more than this share of it.",
+                "Withhold a cell where the `n` people with the largest parts have this share of it, or more.",
             ),
             key(
                 "round_to",

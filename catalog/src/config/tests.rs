@@ -1,6 +1,8 @@
 //! Configuration: defaults, checks, messages, and the generated reference.
 #![expect(clippy::unwrap_used, reason = "test")]
 
+use hedgerow_policies::Policy;
+
 use super::*;
 
 const MINIMAL: &str = "organisation = \"northmoor\"
@@ -168,8 +170,9 @@ fn example_parses_and_its_comments_are_the_defaults() {
     let plain = parse(&reference::example(false)).unwrap();
     assert_eq!(plain, parse(&reference::example(true)).unwrap());
     assert!(plain.is_node() && plain.is_coordinator());
-    assert_eq!(plain.policy.k_for("referral_pathway"), Some(15));
-    assert_eq!(plain.policy.k_for("other"), Some(10));
+    let policy = Policy::new(&plain.policy).unwrap();
+    assert_eq!(policy.k_for(["referral_pathway"]), 15);
+    assert_eq!(policy.k_for(["other"]), 10);
 }
 
 #[test]

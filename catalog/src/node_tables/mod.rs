@@ -168,15 +168,17 @@ impl Entry {
             TableState::Conforming(table) => (true, Vec::new(), table.epoch.clone()),
             TableState::Drifted { differences } => (false, differences.clone(), String::new()),
         };
+        // A configuration that was loaded has a policy that holds.
+        let policy = Policy::new(&config.policy).unwrap_or_default();
         TableDescription {
             name: name.to_owned(),
             contract_version: self.contract_version,
             contract_fingerprint: self.contract_fingerprint.clone(),
             conforming,
             differences,
-            preset: Policy::new(&config.policy).unwrap_or_default().label(),
-            k: config.policy.k_for(name),
-            rules: Some(PublicRules::of(&config.policy)),
+            preset: policy.label(),
+            k: Some(policy.k_for([name])),
+            rules: Some(PublicRules::of(&policy)),
             epoch,
         }
     }

@@ -270,7 +270,7 @@ fn policies(federation: &Federation) -> Result<RecordBatch> {
 
 /// The threshold of a preset, where a node sets none.
 fn preset_k(name: &str) -> Option<u32> {
-    Preset::ALL.into_iter().find(|preset| preset.name() == name).map(Preset::k)
+    Preset::of(name).map(|preset| preset.k)
 }
 
 fn sql_name(data_type: &DataType) -> String {

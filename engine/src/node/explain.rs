@@ -8,7 +8,7 @@ use std::sync::Arc;
 use hedgerow_policies::{Admission, Block, CellRule, GatedColumns, Output, PROFILE_CONDITION_BIT};
 
 use super::answer::Node;
-use crate::block::emit_measure;
+use crate::block::{emit, emit_measure};
 use crate::error::EngineError;
 
 /// A fragment that is allowed, and what the gate would do with it.
@@ -18,6 +18,8 @@ pub struct FragmentExplanation {
     pub k: Option<u32>,
     /// The base that numbers are rounded to.
     pub round_to: Option<u32>,
+    /// The fragment as the node runs it, with what it adds; empty where it adds nothing.
+    pub text: String,
     /// What the node adds to the fragment for its gate.
     pub added: Vec<AddedColumn>,
     /// Cells of which one is not released without the others, by their names in the fragment.
@@ -66,6 +68,7 @@ fn explanation(gated: &Block, columns: &GatedColumns) -> FragmentExplanation {
     FragmentExplanation {
         k: Some(columns.k),
         round_to: columns.round_to,
+        text: emit(gated),
         added: added
             .map(|(index, measure)| AddedColumn {
                 name: cell_name(index),

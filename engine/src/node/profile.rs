@@ -388,10 +388,11 @@ impl Groups {
         let first = top.first().copied().unwrap_or(0.0);
         let without_two = top.iter().skip(2).sum::<f64>() + rest;
         let held: f64 = top.iter().take(self.rules.n).sum();
-        let millionths = |share: u32| f64::from(share) / MILLION;
+        // In millionths on both sides, since nine tenths are no binary fraction.
+        let [p, share] = [self.rules.p, self.rules.share].map(f64::from);
         sum.is_finite()
-            && without_two >= millionths(self.rules.p) * first
-            && held <= millionths(self.rules.share) * sum
+            && without_two * MILLION >= p * first
+            && (share >= MILLION || held * MILLION < share * sum)
     }
 }
 
@@ -540,6 +541,22 @@ mod tests {
         add(&mut more, &EVEN);
         add(&mut more, &[(0, 9, Some(true), 150.0), (0, 9, None, -150.0)]);
         assert_eq!(bits(&mut more, EmitTo::All), [OTHERS]);
+    }
+
+    #[test]
+    fn exactly_the_share_is_too_much() {
+        for (large, bits_of_all) in [(13.0, OTHERS | 1), (13.5, OTHERS), (14.0, OTHERS)] {
+            // Nine tenths of 30 are 27: two people have 26.5, 27 and 27.5 of what is then there.
+            let small = if large == 13.5 { 0.5 } else { 1.0 };
+            let mut group = groups();
+            add(&mut group, &[(0, 1, Some(true), large), (0, 2, None, 13.5), (0, 3, None, small)]);
+            add(&mut group, &[(0, 4, None, 1.0), (0, 5, None, 3.0 - 1.0 - small)]);
+            assert_eq!(bits(&mut group, EmitTo::All), [bits_of_all], "{large}");
+        }
+        let rules = Rules { share: 1_000_000, ..RULES };
+        let mut unlimited = Groups::new(rules, 1, 3);
+        add(&mut unlimited, &[(0, 1, Some(true), 5.0), (0, 2, None, 4.0), (0, 3, None, 3.0)]);
+        assert_eq!(bits(&mut unlimited, EmitTo::All), [OTHERS | 1]);
     }
 
     #[test]

@@ -75,17 +75,16 @@ fn write_rules(page: &mut Page<'_>, config: &ServerConfig, policy: &Policy) -> i
         Some(_) => "kept: one record for each cell that left",
         None => "not kept: nothing records what left; add `[ledger]`",
     };
+    page.entry("not protected", policy.preset().gives_up)?;
     page.entry("ledger", ledger)
 }
 
 fn preset(preset: Preset) -> String {
-    let means = match preset {
-        Preset::PrimaryOnly => {
-            "groups of too few people are left out with their key, and a cell that too few people \
-             contribute to is withheld. Nothing more, but for what is added below"
-        }
-    };
-    format!("{}: {means}", preset.name())
+    format!(
+        "{}: groups of too few people are left out with their key, a cell that too few people \
+         contribute to is withheld, and the rules below. After {}",
+        preset.name, preset.source
+    )
 }
 
 fn complement(on: bool, k: u32) -> String {
@@ -117,7 +116,7 @@ fn dominance(rule: Option<Dominance>) -> String {
     match rule {
         Some(Dominance { n, share }) => format!(
             "n = {n}, share = {share}: a total is withheld where its largest people, {n} in number, \
-             have more than {} of it",
+             have {} of it or more",
             percent(share)
         ),
         None => "not set: no limit on the share that a few people have of a total".to_owned(),
@@ -155,7 +154,7 @@ mod tests {
     #[test]
     fn rules_are_told_in_plain_words() {
         assert!(p_percent(Some(0.1)).contains("10 % of the largest"));
-        assert!(dominance(Some(Dominance { n: 2, share: 0.85 })).contains("85 % of it"));
+        assert!(dominance(Some(Dominance { n: 2, share: 0.85 })).contains("85 % of it or more"));
         assert!(round_to(Some(5)).contains("multiple of 5"));
         assert!(complement(true, 12).contains("12 or more"));
         assert!(coordinators(&["hub".to_owned()]).starts_with("hub: "));

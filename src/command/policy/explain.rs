@@ -178,7 +178,7 @@ fn write(
 }
 
 fn write_allowed(page: &mut Page<'_>, explanation: &FragmentExplanation) -> io::Result<()> {
-    let FragmentExplanation { k, round_to, added, together } = explanation;
+    let FragmentExplanation { k, round_to, text, added, together } = explanation;
     let Some(k) = k else {
         return page.entry("allowed", "open tables only: the gate has nothing to count");
     };
@@ -187,6 +187,8 @@ fn write_allowed(page: &mut Page<'_>, explanation: &FragmentExplanation) -> io::
         let words = format!("to multiples of {base}, but for `policy.coordinators`");
         page.entry("rounded", &words)?;
     }
+    page.entry("runs as", "the fragment, written anew, with the columns that are added")?;
+    page.line(&format!("    {text}"))?;
     for column in added {
         page.entry(&format!("added {}", column.name), &column.role)?;
         page.line(&format!("    {}", column.text))?;
@@ -248,8 +250,13 @@ mod tests {
             role: "people: those of the group (G1)".to_owned(),
         };
         let together = vec![vec!["m0".to_owned(), "m1".to_owned()]];
-        let explanation =
-            FragmentExplanation { k: Some(10), round_to: Some(5), added: vec![added], together };
+        let explanation = FragmentExplanation {
+            k: Some(10),
+            round_to: Some(5),
+            text: "SELECT 1".to_owned(),
+            added: vec![added],
+            together,
+        };
         let text = written(Some(Ok(explanation)));
         for part in ["10 people", "multiples of 5", "added m2", "(G1)", "m0, m1", "SELECT 1"] {
             assert!(text.contains(part), "no {part} in:\n{text}");

@@ -3,6 +3,7 @@
 mod check;
 mod explain;
 mod page;
+mod presets;
 mod table;
 
 use std::path::Path;
@@ -12,9 +13,10 @@ use hedgerow_catalog::{Contracts, ServerConfig};
 
 use super::error::{CommandError, UsageError};
 
-/// Read a node's disclosure rules in plain words, or judge one statement by them.
+/// Read a node's disclosure rules in plain words, judge one statement by them, or see which presets
+/// there are.
 ///
-/// Neither needs a running server, and nothing is sent anywhere.
+/// None of these needs a running server, and nothing is sent anywhere.
 #[derive(Debug, Args)]
 pub(super) struct Policy {
     #[command(subcommand)]
@@ -25,6 +27,7 @@ pub(super) struct Policy {
 enum What {
     Check(check::Check),
     Explain(explain::Explain),
+    Presets(presets::Presets),
 }
 
 impl Policy {
@@ -33,6 +36,7 @@ impl Policy {
         match self.what {
             What::Check(check) => check.run().map(|()| true),
             What::Explain(explain) => explain.run().await,
+            What::Presets(presets) => presets.run().map(|()| true),
         }
     }
 }
