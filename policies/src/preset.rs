@@ -203,18 +203,12 @@ pub enum PolicyError {
         node_k: u32,
     },
     /// A rule that loosens the preset's.
-    #[error(
-        "{key} = {value} is looser than preset `{preset}`, which says {own}; a node may only tighten"
-    )]
+    #[error("{key} = {told}; a node may only tighten")]
     Looser {
         /// The key of the configuration.
         key: &'static str,
-        /// As written.
-        value: String,
-        /// Name of the preset.
-        preset: &'static str,
-        /// The preset's own.
-        own: String,
+        /// As written, and what the preset says.
+        told: Box<str>,
     },
     /// A share that is none.
     #[error("{key} = {share} is no share; write a number above 0 and at most 1, such as 0.10")]
@@ -371,7 +365,8 @@ impl Policy {
 /// The preset's rules with those that a node adds or tightens.
 fn tightened(preset: Preset, k: u32, settings: &PolicySettings) -> Result<Preset, PolicyError> {
     let looser = |key: &'static str, value: String, own: String| {
-        Err(PolicyError::Looser { key, value, preset: preset.name, own })
+        let told = format!("{value} is looser than preset `{}`, which says {own}", preset.name);
+        Err(PolicyError::Looser { key, told: told.into() })
     };
     if k < preset.k && !preset.k_may_fall {
         return looser("k", k.to_string(), preset.k.to_string());
